@@ -1,0 +1,4 @@
+#pragma once
+#include <seccomp.h>
+#include <linux/seccomp.h>
+#include <linux/filter.h>

@@ -1,0 +1,115 @@
+// swift-tools-version: 6.2
+// A folder is a floor, a module is a room: docs/architecture.md. A module imports only its own floor or floors below;
+// scripts/check-floors enforces it.
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+/// A module at `Sources/<floor>/<name>`.
+func room(_ floor: String, _ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/\(floor)/\(name)", swiftSettings: strict)
+}
+
+/// The unit tests of the module `name`, in `Tests/<floor>/<name>Tests`.
+func tests(_ floor: String, _ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.init(stringLiteral: name)] + dependencies,
+        path: "Tests/\(floor)/\(name)Tests", swiftSettings: strict)
+}
+
+/// A thin C shim in `CSupport/<name>`.
+func shim(_ name: String, links: [String] = []) -> Target {
+    .target(name: name, path: "CSupport/\(name)", linkerSettings: links.map { .linkedLibrary($0) })
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+
+let package = Package(
+    name: "swiftlet",
+    products: [.executable(name: "swiftlet", targets: ["swiftlet"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    ],
+    targets: [
+        // CSupport: C, only what Swift cannot do or call by itself. (CSupport/podinit is built by its own Makefile.)
+        shim("CLinux"),
+        shim("CNetlink", links: ["mnl"]),
+        shim("CNFTables", links: ["nftnl", "mnl"]),
+        shim("CSeccomp", links: ["seccomp"]),
+        shim("CArchive", links: ["archive"]),
+
+        // Kernel: one kernel facility per module; knows no pod, no Kubernetes.
+        room("Kernel", "Linux", ["CLinux"]),
+        room("Kernel", "Netlink", ["CNetlink", "CLinux", "Linux"]),
+        room("Kernel", "NFTables", ["CNFTables", "CNetlink", "Linux"]),
+        room("Kernel", "Cgroups", ["Linux"]),
+        room("Kernel", "Seccomp", ["CSeccomp", "Linux"]),
+
+        // API: Kubernetes objects as data.
+        room("API", "JSONTree"),
+        room("API", "Schema", ["JSONTree"]),
+        room("API", "Resources", ["JSONTree"]),
+        room("API", "Manifests", ["JSONTree", "Schema", "Resources", yams]),
+
+        // Node: what one host does; needs no API server.
+        room("Node", "OCI", ["JSONTree"]),
+        room("Node", "ContainerRuntime", ["CLinux", "Linux", "Cgroups", "Seccomp"]),
+        room("Node", "Images", ["CArchive", "CLinux", "Linux", "JSONTree", "OCI", yams, httpClient, crypto, logging]),
+        room("Node", "PodNetwork", ["Linux", "Netlink", "NFTables", "JSONTree"]),
+        room("Node", "ServiceProxy", ["Linux", "NFTables", "Resources", "JSONTree"]),
+        room(
+            "Node", "PodEngine",
+            [
+                "CLinux", "Linux", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime", "Images",
+                "PodNetwork", logging,
+            ]),
+        room("Node", "ControlSocket", ["Linux", "JSONTree"]),
+        room(
+            "Node", "LocalNode",
+            [
+                "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "Manifests", "Images",
+                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", logging,
+            ]),
+
+        // Commands.
+        .executableTarget(
+            name: "swiftlet",
+            dependencies: [
+                "CLinux", "Linux", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images", "PodNetwork",
+                "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
+            ],
+            path: "Sources/Commands/swiftlet", swiftSettings: strict),
+
+        // Tests mirror Sources.
+        .target(
+            name: "TestSupport", dependencies: ["CLinux", "Linux"], path: "Tests/TestSupport", swiftSettings: strict),
+        tests("Kernel", "Linux", ["TestSupport"]),
+        tests("Kernel", "Netlink", ["TestSupport"]),
+        tests("Kernel", "NFTables", ["TestSupport"]),
+        tests("Kernel", "Cgroups", ["TestSupport"]),
+        tests("Kernel", "Seccomp", ["TestSupport"]),
+        tests("API", "JSONTree"),
+        tests("API", "Schema"),
+        tests("API", "Resources"),
+        tests("API", "Manifests"),
+        tests("Node", "ContainerRuntime", ["TestSupport", "Linux"]),
+        tests("Node", "Images", ["TestSupport", "OCI", "Linux"]),
+        tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
+        tests("Node", "ServiceProxy", ["TestSupport", "Resources", "NFTables"]),
+        tests("Node", "PodEngine", ["TestSupport", "Resources", "Manifests"]),
+        tests("Node", "ControlSocket", ["TestSupport"]),
+        tests("Node", "LocalNode", ["TestSupport", "Resources", "Manifests"]),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["TestSupport", "Linux", "JSONTree"],
+            path: "Tests/Integration", swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)
