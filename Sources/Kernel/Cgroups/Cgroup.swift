@@ -46,8 +46,10 @@ public struct Cgroup: Sendable, CustomStringConvertible {
             }
         } catch {
             for (hierarchy, depth) in made.reversed() {
-                let parent = try? directory(in: hierarchy, depth: depth)
-                _ = try? parent??.removeChild(components[depth])
+                // What cannot be taken back is left: the first error is the one to tell.
+                if let parent = try? directory(in: hierarchy, depth: depth) {
+                    _ = try? parent.removeChild(components[depth])
+                }
             }
             throw error
         }

@@ -120,7 +120,7 @@ struct CgroupDirectory: ~Copyable {
 
     /// The number of a line such as `12345\n` or `max\n`.
     static func number(_ text: some StringProtocol) -> Int64? {
-        let digits = text.filter { !$0.isWhitespace }
+        let digits = String(text.filter { !$0.isWhitespace })
         if digits == "max" { return .max }
         if let number = Int64(digits) { return number }
         return UInt64(digits) == nil ? nil : .max
