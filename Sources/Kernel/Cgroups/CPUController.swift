@@ -49,7 +49,9 @@ enum CPUController {
     }
 
     /// Processor time in nanoseconds. Version 2 counts it in every cgroup, also without the controller.
-    static func nanoseconds(_ directory: borrowing CgroupDirectory, _ version: Hierarchy.Version) throws(CgroupError) -> UInt64 {
+    static func nanoseconds(_ directory: borrowing CgroupDirectory, _ version: Hierarchy.Version) throws(CgroupError)
+        -> UInt64
+    {
         switch version {
         case .v1: return UInt64(clamping: try directory.readNumber("cpuacct.usage"))
         case .v2:

@@ -40,8 +40,8 @@ public enum CPUShares {
     public static func kubernetesPath(
         qualityOfService: QualityOfService, podUID: String, container: String? = nil, parent: String = "/kubepods"
     ) -> String {
-        let class_ = qualityOfService == .guaranteed ? "" : "/\(qualityOfService.rawValue)"
-        return "\(parent)\(class_)/pod\(podUID)" + (container.map { "/\($0)" } ?? "")
+        let tier = qualityOfService == .guaranteed ? "" : "/\(qualityOfService.rawValue)"
+        return "\(parent)\(tier)/pod\(podUID)" + (container.map { "/\($0)" } ?? "")
     }
 
     /// Kubernetes' classes of service, under their names in the cgroup tree.

@@ -14,8 +14,8 @@ public struct Hierarchy: Sendable {
 
     let root: HierarchyRoot
 
-    /// Opens the mount point and makes sure that it is what `mount` says: without the look at the super block a controller's
-    /// directory whose mount is gone would silently be taken for a hierarchy.
+    /// Opens the mount point and makes sure that it is what `mount` says: without the look at the super block a
+    /// controller's directory whose mount is gone would silently be taken for a hierarchy.
     init(_ mount: CgroupMount, verify: Bool = true) throws(CgroupError) {
         let number = open(mount.mountPoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         let directory = CgroupDirectory(
@@ -39,7 +39,8 @@ public struct Hierarchy: Sendable {
         case .v2:
             version = .v2
             let offered = try directory.read("cgroup.controllers")
-            controllers = Set(offered.split(whereSeparator: \.isWhitespace).compactMap { Controller(rawValue: String($0)) })
+            controllers = Set(
+                offered.split(whereSeparator: \.isWhitespace).compactMap { Controller(rawValue: String($0)) })
             label = ""
         }
         mountPoint = mount.mountPoint
@@ -85,7 +86,8 @@ public struct CgroupSystem: Sendable {
             OwnedDescriptor(
                 owning: try system(open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open", "/proc/self")),
             name: "/proc/self")
-        return try CgroupSystem(mounts: CgroupMount.parse(mountinfo: try proc.read("mountinfo"), under: root), root: root)
+        return try CgroupSystem(
+            mounts: CgroupMount.parse(mountinfo: try proc.read("mountinfo"), under: root), root: root)
     }
 
     init(mounts: [CgroupMount], root: String, verify: Bool = true) throws(CgroupError) {

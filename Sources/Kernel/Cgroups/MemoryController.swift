@@ -3,7 +3,8 @@ import Linux
 /// memory: a limit, what is used, and how often the kernel had to kill (cgroup-v2.rst "Memory", cgroup-v1/memory.rst).
 enum MemoryController {
     static func apply(
-        _ resources: CgroupResources, to directory: borrowing CgroupDirectory, _ version: Hierarchy.Version, cgroup: String
+        _ resources: CgroupResources, to directory: borrowing CgroupDirectory, _ version: Hierarchy.Version,
+        cgroup: String
     ) throws(CgroupError) {
         for limit in [resources.memoryLimit, resources.swapLimit] {
             if let limit, limit < -1 { throw .outOfRange(setting: "memory limit", value: limit) }
