@@ -107,6 +107,8 @@ int cl_connect_unix_at(int sock, int dirfd, const char *name) {
   if (unix_address(&address, dirfd, name) < 0) return -1;
   return connect(sock, (struct sockaddr *)&address, sizeof address);
 }
+int cl_accept(int sock, int flags) { return accept4(sock, NULL, NULL, flags); }
+int cl_set_thread_name(pthread_t thread, const char *name) { return pthread_setname_np(thread, name); }
 int cl_peer_credentials(int sock, pid_t *pid, uid_t *uid, gid_t *gid) {
   struct ucred credentials;
   socklen_t size = sizeof credentials;

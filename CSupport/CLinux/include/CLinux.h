@@ -6,6 +6,7 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -68,6 +69,10 @@ ssize_t cl_recv_fds(int sock, void *data, size_t size, int *fds, size_t *nfds, i
 /// socket and `name` its last component; the address used is /proc/self/fd/<dirfd>/<name>.
 int cl_bind_unix_at(int sock, int dirfd, const char *name);
 int cl_connect_unix_at(int sock, int dirfd, const char *name);
+/// accept4(2) without the address
+int cl_accept(int sock, int flags);
+/// pthread_setname_np(3)
+int cl_set_thread_name(pthread_t thread, const char *name);
 /// SO_PEERCRED: 0 and the three numbers, or -1.
 int cl_peer_credentials(int sock, pid_t *pid, uid_t *uid, gid_t *gid);
 
