@@ -12,8 +12,8 @@ struct TestHostTests {
                 trap '' TERM HUP INT
                 for hierarchy in /sys/fs/cgroup/memory /sys/fs/cgroup/pids /sys/fs/cgroup; do
                     [ -e $hierarchy/cgroup.procs ] || continue
-                    mkdir -p $hierarchy\(host.cgroupParent)/deep/er
-                    sleep 1000 & echo $! >$hierarchy\(host.cgroupParent)/deep/er/cgroup.procs
+                    mkdir -p $hierarchy/deep/er
+                    sleep 1000 & echo $! >$hierarchy/deep/er/cgroup.procs
                     break
                 done
                 setsid sleep 1001 >/dev/null 2>&1 &
@@ -26,7 +26,9 @@ struct TestHostTests {
             let outcome = try await host.shell("(\(script)) >/dev/null 2>&1 </dev/null").orFail()
             #expect(!outcome.outputHeldOpen)
             let left = try await host.census().left(since: before).joined(separator: "\n")
-            for trace in ["cgroup ", "process sleep 1001", "link stray", "rule table ip stray", "mount \(host.directory)"] {
+            for trace in [
+                "cgroup ", "process sleep 1001", "link stray", "rule table ip stray", "mount \(host.directory)",
+            ] {
                 #expect(left.contains(trace), "the census must see: \(trace)")
             }
             return (host.directory, host.cgroupParent)

@@ -24,14 +24,12 @@ public struct Census: Sendable, Equatable, CustomStringConvertible {
 }
 
 extension TestHost {
-    /// Counts mounts, cgroups below the host's parent, links, routes, nftables rules, namespaces, processes and the
+    /// Counts mounts, the host's cgroups, links, routes, nftables rules, namespaces, processes and the
     /// entries of `directories` (not below them).
     public func census(of directories: [String] = []) async throws -> Census {
         let script = """
             awk '{ print "mount " $5 " " $(NF - 2) }' /proc/self/mountinfo
-            for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*/; do
-                [ ! -d "$hierarchy$CGROUP" ] || find "$hierarchy$CGROUP" -mindepth 1 -type d -printf 'cgroup %p\\n'
-            done
+            find /sys/fs/cgroup -mindepth 1 -type d -printf 'cgroup %p\\n'
             ip -o link | awk -F': ' '{ print "link " $2 }'
             ip route show table all | sed 's/^/route /'
             nft --stateless list ruleset | sed 's/^[ \\t]*/rule /'
@@ -48,7 +46,7 @@ extension TestHost {
                 [ ! -d "$directory" ] || find "$directory" -mindepth 1 -maxdepth 1 -printf 'file %p\\n'
             done
             """
-        let outcome = try await shell(script, environment: ["CGROUP=\(cgroupParent)"]).orFail()
+        let outcome = try await shell(script).orFail()
         var entries: [String: Int] = [:]
         for line in outcome.lines { entries[line, default: 0] += 1 }
         return Census(entries: entries)

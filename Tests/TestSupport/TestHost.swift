@@ -7,12 +7,14 @@ import Synchronization
 ///
 /// - The first process of the PID namespace holds a pipe from the test. When the pipe closes, because the test is over or
 ///   its process was killed, it kills whatever still runs, removes the cgroups and the directory, and goes.
-/// - `/run` is a tmpfs of the host's own; the rest of the file system is the real one. `uplink0` (192.0.2.10/24) leads to
+/// - `/run` is a tmpfs of the host's own, `/sys/fs/cgroup` shows only its own cgroups; the rest of the file system is
+///   the real one. `uplink0` (192.0.2.10/24) leads to
 ///   the network namespace `outside` (192.0.2.1), which is the default gateway and stands for the rest of the world.
 public final class TestHost: Sendable {
     /// Its directory, at the same path inside and outside.
     public let directory: String
-    /// The cgroup under which everything of this host belongs (`--cgroup-parent`).
+    /// The cgroup that the host's programs see as the root of each hierarchy under `/sys/fs/cgroup`, as the machine has
+    /// it. They do not live in it themselves.
     public let cgroupParent: String
     /// What programs are given unless they are given something else.
     public let environment: [String]
@@ -162,6 +164,18 @@ public final class TestHost: Sendable {
         mount -t proc proc /proc
         mount -t tmpfs -o mode=755 tmpfs /run
         mkdir -p /run/lock /run/netns
+        hierarchies() {
+            if [ -e /sys/fs/cgroup/cgroup.procs ]; then echo /sys/fs/cgroup; return; fi
+            awk '$5 ~ "^/sys/fs/cgroup/" && !seen[$5]++ { print $5 }' /proc/self/mountinfo
+        }
+        hierarchies=$(hierarchies)
+        for hierarchy in $hierarchies; do
+            mkdir $hierarchy$CGROUP
+            for setting in cpuset.cpus cpuset.mems; do
+                [ ! -e $hierarchy/$setting ] || cat $hierarchy/$setting >$hierarchy$CGROUP/$setting
+            done
+            mount --bind $hierarchy$CGROUP $hierarchy
+        done
         ip link set lo up
         ip netns add outside
         ip link add uplink0 type veth peer name uplink0 netns outside
@@ -175,17 +189,13 @@ public final class TestHost: Sendable {
         read -r _ || true
         set +e
         kill -KILL -1 2>/dev/null
-        cgroups() {
-            local hierarchy
-            for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*/; do
-                [ -d "$hierarchy$CGROUP" ] && find "$hierarchy$CGROUP" -depth -type d
-            done
-        }
         for attempt in $(seq 200); do
-            [ -n "$(cgroups)" ] || break
-            cgroups | xargs -r rmdir 2>/dev/null || sleep 0.05
+            [ -n "$(find $hierarchies -mindepth 1 -type d)" ] || break
+            find $hierarchies -mindepth 1 -depth -type d | xargs -r rmdir 2>/dev/null || sleep 0.05
         done
-        cgroups
+        for hierarchy in $hierarchies; do
+            umount $hierarchy && rmdir $hierarchy$CGROUP || find $hierarchy$CGROUP
+        done
         # What is mounted below the directory goes first, the latest mount before those it stands on.
         awk -v top="$DIRECTORY/" 'index($5, top) == 1 { print $5 }' /proc/self/mountinfo | tac |
             while read -r place; do umount -l "$(printf '%b' "$place")"; done
