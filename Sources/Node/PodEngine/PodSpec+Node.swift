@@ -1,4 +1,5 @@
 import Cgroups
+import Netlink
 import PodNetwork
 import Resources
 
@@ -16,8 +17,15 @@ extension PodSpec {
     var hostPorts: [HostPort] {
         (initContainers + containers).flatMap(\.ports).compactMap { port in
             guard let hostPort = port.hostPort, hostPort > 0 else { return nil }
+            let transport: TransportProtocol =
+                switch port.protocol {
+                case .tcp: .tcp
+                case .udp: .udp
+                case .sctp: .sctp
+                }
             return HostPort(
-                address: port.hostIP, port: hostPort, protocol: port.protocol, containerPort: port.containerPort)
+                hostIP: port.hostIP.flatMap { IPAddress($0) }, port: hostPort, transport: transport,
+                containerPort: port.containerPort)
         }
     }
 }
