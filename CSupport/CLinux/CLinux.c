@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+long cl_syscall(long number, long a, long b, long c, long d, long e, long f) {
+  return syscall(number, a, b, c, d, e, f);
+}
+
 int cl_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
   struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
   // EAGAIN: a rename or mount raced with a scoped look-up (openat2(2)); try again a bounded number of times.
@@ -107,6 +111,8 @@ int cl_connect_unix_at(int sock, int dirfd, const char *name) {
   if (unix_address(&address, dirfd, name) < 0) return -1;
   return connect(sock, (struct sockaddr *)&address, sizeof address);
 }
+int cl_accept(int sock, int flags) { return accept4(sock, NULL, NULL, flags); }
+int cl_set_thread_name(pthread_t thread, const char *name) { return pthread_setname_np(thread, name); }
 int cl_peer_credentials(int sock, pid_t *pid, uid_t *uid, gid_t *gid) {
   struct ucred credentials;
   socklen_t size = sizeof credentials;

@@ -6,6 +6,7 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -33,6 +34,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+/// syscall(2), which Swift cannot call because its arguments vary: any system call by its number.
+long cl_syscall(long number, long a, long b, long c, long d, long e, long f);
 /// openat2(2)
 int cl_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 /// open_tree(2), fsopen(2), fsconfig(2), fsmount(2), move_mount(2), mount_setattr(2)
@@ -68,6 +71,10 @@ ssize_t cl_recv_fds(int sock, void *data, size_t size, int *fds, size_t *nfds, i
 /// socket and `name` its last component; the address used is /proc/self/fd/<dirfd>/<name>.
 int cl_bind_unix_at(int sock, int dirfd, const char *name);
 int cl_connect_unix_at(int sock, int dirfd, const char *name);
+/// accept4(2) without the address
+int cl_accept(int sock, int flags);
+/// pthread_setname_np(3)
+int cl_set_thread_name(pthread_t thread, const char *name);
 /// SO_PEERCRED: 0 and the three numbers, or -1.
 int cl_peer_credentials(int sock, pid_t *pid, uid_t *uid, gid_t *gid);
 
