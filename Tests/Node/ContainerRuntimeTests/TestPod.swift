@@ -131,9 +131,12 @@ struct LogLine: Equatable {
 func makeImage(_ path: String) throws {
     for directory in ["bin", "etc", "tmp", "var"] { try makeDirectories("\(path)/\(directory)") }
     try writeFileAtomically("\(path)/bin/busybox", try readFile("/bin/busybox"), mode: 0o755)
-    for applet in [
-        "sh", "cat", "echo", "ls", "id", "sleep", "true", "stat", "head", "yes", "tr", "test", "tty", "mount",
-    ] {
+    let applets = [
+        "sh", "cat", "echo", "ls", "id", "sleep", "true", "stat", "head", "yes", "tr", "test", "tty", "mount", "sed",
+        "od",
+        "grep", "touch", "mkdir", "ps", "printf", "seq", "stty", "env", "chmod",
+    ]
+    for applet in applets {
         try check(symlink("busybox", "\(path)/bin/\(applet)"), "symlink", applet)
     }
     try check(chmod("\(path)/tmp", 0o1777), "chmod", "tmp")
