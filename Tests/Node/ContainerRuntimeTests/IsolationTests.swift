@@ -73,7 +73,8 @@ import Testing
         try await TestPod.with { pod in
             let started = try await pod.start(["sleep", "1000"])
             #expect(try listDirectory("/proc/\(started.pid)/fd") == ["0", "1", "2"])
-            let process = try await pod.sandbox.exec(in: "main", ExecPlan(process: ProcessPlan(arguments: ["/bin/sleep", "999"])))
+            let process = try await pod.sandbox.exec(
+                in: "main", ExecPlan(process: ProcessPlan(arguments: ["/bin/sleep", "999"])))
             #expect(try listDirectory("/proc/\(process.pid)/fd") == ["0", "1", "2"])
         }
     }
