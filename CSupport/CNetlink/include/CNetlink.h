@@ -7,3 +7,4 @@
 #include <linux/neighbour.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <net/if_arp.h>
