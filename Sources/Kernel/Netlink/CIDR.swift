@@ -25,6 +25,16 @@ public struct CIDR: Hashable, Sendable, CustomStringConvertible, LosslessStringC
         prefixLength = address.bitWidth
     }
 
+    /// 0.0.0.0/0, where a default route leads.
+    public static let everyIPv4 = CIDR(address: .v4(IPv4Address(0)), length: 0)
+    /// ::/0
+    public static let everyIPv6 = CIDR(address: .v6(IPv6Address(high: 0, low: 0)), length: 0)
+
+    private init(address: IPAddress, length: Int) {
+        self.address = address
+        prefixLength = length
+    }
+
     /// `10.1.0.0/16`, `fd00::/64`. Refused: a missing or out of range length, leading zeros, and host bits that are
     /// not zero (`10.1.2.3/16` is an address on a network, see ``init(containing:prefixLength:)``).
     public init?(_ text: String) {
