@@ -80,6 +80,8 @@ public struct PodError: Error, Sendable, CustomStringConvertible {
     public enum Reason: String, Sendable {
         case notFound = "NotFound", alreadyExists = "AlreadyExists", conflict = "Conflict", invalid = "Invalid"
         case image = "Image", internalError = "InternalError", notRunning = "NotRunning"
+        /// What exec(3) said of an exec's command: exit codes 127 and 126 of a shell.
+        case commandNotFound = "CommandNotFound", commandNotExecutable = "CommandNotExecutable"
     }
     public let reason: Reason
     public let message: String
