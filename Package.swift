@@ -69,7 +69,7 @@ let package = Package(
         room(
             "Node", "PodEngine",
             [
-                "CLinux", "Linux", "Netlink", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime",
+                "CLinux", "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime",
                 "Images", "PodNetwork", logging,
             ]),
         room("Node", "ControlSocket", ["Linux", "JSONTree"]),
