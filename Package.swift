@@ -69,8 +69,8 @@ let package = Package(
         room(
             "Node", "PodEngine",
             [
-                "CLinux", "Linux", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime", "Images",
-                "PodNetwork", logging,
+                "CLinux", "Linux", "Netlink", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime",
+                "Images", "PodNetwork", logging,
             ]),
         room("Node", "ControlSocket", ["Linux", "JSONTree"]),
         room(

@@ -80,7 +80,8 @@ public actor PodEngine {
             await node.janitor.remove("\(directory)/\(name)")
         }
         do {
-            try node.network.reconcile(live: Array(known))
+            let report = try node.network.reconcile(live: known)
+            for uid in report.lost.compactMap(PodUID.init) { await workers.withLock { $0[uid] }?.replaceSandbox() }
             for owner in try node.images.owners() where !known.contains(owner) { try node.images.unpin(owner: owner) }
         } catch {
             node.logger.warning("cannot clear what earlier pods left: \(error)")
@@ -152,7 +153,7 @@ public actor PodEngine {
         try SysctlPolicy.check(pod.spec, allowedUnsafe: node.configuration.allowedUnsafeSysctls)
         for port in pod.spec.hostPorts {
             for other in others where !other.isEnded {
-                if let taken = other.pod.spec.hostPorts.first(where: { $0.collides(with: port) }) {
+                if let taken = other.pod.spec.hostPorts.first(where: { $0.conflicts(with: port) }) {
                     throw PodError(
                         .conflict,
                         "pod \(pod.metadata.name): host port \(port) is taken by pod \(other.namespace)/\(other.name)"

@@ -52,6 +52,15 @@ extension PodWorker {
         save()
     }
 
+    /// The sandbox cannot be used any more (its network is gone): it is ended, and the loop makes another.
+    func replaceSandbox() async {
+        guard sandbox != nil else { return }
+        logger.error("the pod's network interface is gone; its containers are started anew")
+        await clearSandbox()
+        await loseSandbox()
+        wake()
+    }
+
     /// Whether the agent has let go of the pod while it runs.
     var isLetGo: Bool { isDetached }
 }

@@ -96,8 +96,7 @@ extension PodWorker {
         let descriptors = try await sandbox.network()
         let address = try node.network.attach(
             uid: uid.text, name: "\(stored.pod.metadata.namespace)/\(stored.pod.metadata.name)",
-            namespace: descriptors.namespace.number, routeSocket: descriptors.routeSocket.number,
-            hostPorts: spec.hostPorts)
+            networkNamespace: descriptors.namespace, routeSocket: descriptors.routeSocket, hostPorts: spec.hostPorts)
         record.address = "\(address.address)"
     }
 
