@@ -53,7 +53,7 @@ extension NodeTests {
                     {apiVersion: v1, kind: Pod, metadata: {name: typo}, spec: {restartPolicy: Never, containers: [
                       {name: main, image: '\(Node.busybox)', command: [/bin/no-such-command]}]}}
                     """
-                try await node.runPod(manifest).orFail()
+                _ = try await node.submitPod(manifest)
                 let ended = try await node.wait(for: "typo", phase: "Failed").container("main")?.terminated
                 #expect(ended?["exitCode"] == 128)
                 #expect(ended?["reason"] == "StartError")
