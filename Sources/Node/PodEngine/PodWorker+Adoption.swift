@@ -9,6 +9,12 @@ extension PodWorker {
     func adopt() async {
         do {
             let sandbox = try await Sandbox.adopt(socketDirectory: paths.run)
+            guard record.hasSandbox else {
+                // The earlier agent died while it made the sandbox; no container has run in it.
+                self.sandbox = sandbox
+                await clearSandbox()
+                return publish()
+            }
             let running = try await settledStatus(of: sandbox)
             listen(to: sandbox)
             await catchUp(with: running)
@@ -58,9 +64,9 @@ extension PodWorker {
                         exitCode: 137, reason: "ContainerStatusUnknown",
                         message: "The container could not be located when the agent was started",
                         startedAt: since, finishedAt: Moment.now()))
-            } else if container.attempted && container.state.termination == nil {
+            } else if container.isUnderWay {
                 record.containers[index].attempted = false
-                await discardAttempt(container.name, container.attempt)
+                await discard(container)
             }
         }
         save()
@@ -70,8 +76,7 @@ extension PodWorker {
     func replaceSandbox() async {
         guard sandbox != nil else { return }
         logger.error("the pod's network interface is gone; its containers are started anew")
-        await clearSandbox()
-        await loseSandbox()
+        hasLostSandbox = true
         wake()
     }
 
