@@ -20,9 +20,7 @@ extension PodWorker {
             await catchUp(with: running)
         } catch {
             if !error.isSandboxGone { logger.warning("cannot reach the pod's pause process: \(error)") }
-            let hadSandbox =
-                record.startedAt != nil && record.containers.contains { $0.state.isRunning || $0.attempted }
-            if hadSandbox || fileExists(paths.run) { await loseSandbox() }
+            if record.hasSandbox || fileExists(paths.run) { hasLostSandbox = true }
         }
         publish()
     }
