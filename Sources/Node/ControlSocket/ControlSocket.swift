@@ -29,6 +29,10 @@ public struct ControlError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let notFound = Code(rawValue: "not-found")
         /// It contradicts what is there: a name or a port in use, a pod that still runs.
         public static let conflict = Code(rawValue: "conflict")
+        /// The command of an exec does not exist in the container: a shell's 127.
+        public static let commandNotFound = Code(rawValue: "command-not-found")
+        /// The command of an exec cannot be executed: a shell's 126.
+        public static let commandNotExecutable = Code(rawValue: "command-not-executable")
         /// The request was understood and could not be served.
         public static let failed = Code(rawValue: "failed")
     }
