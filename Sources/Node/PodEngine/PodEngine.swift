@@ -47,7 +47,8 @@ public actor PodEngine {
         for name in (try? listDirectory(directory)) ?? [] {
             do {
                 let stored = try StoredPod.read(directory: "\(directory)/\(name)")
-                let worker = PodWorker(node: node, stored: stored, record: Self.readRecord(stored, "\(directory)/\(name)"))
+                let worker = PodWorker(
+                    node: node, stored: stored, record: Self.readRecord(stored, "\(directory)/\(name)"))
                 await worker.adopt()
                 add(worker)
             } catch {
@@ -72,7 +73,9 @@ public actor PodEngine {
         let directory = "\(node.configuration.runDirectory)/pods"
         for name in (try? listDirectory(directory)) ?? [] where !known.contains(name) {
             node.logger.warning("pod \(name) is known no more: ending what is left of it")
-            if let stray = try? await Sandbox.adopt(socketDirectory: "\(directory)/\(name)") { try? await stray.terminate() }
+            if let stray = try? await Sandbox.adopt(socketDirectory: "\(directory)/\(name)") {
+                try? await stray.terminate()
+            }
             for volume in (try? listDirectory("\(directory)/\(name)/volumes")) ?? [] {
                 try? unmount("\(directory)/\(name)/volumes/\(volume)")
             }
@@ -134,7 +137,9 @@ public actor PodEngine {
         }
         let uid = try create(pod, tree: tree, source: source)
         for await _ in node.changes.streamBeginningNow() {
-            guard let snapshot = snapshot(uid) else { throw PodError(.notFound, "pod \(pod.metadata.name) was removed") }
+            guard let snapshot = snapshot(uid) else {
+                throw PodError(.notFound, "pod \(pod.metadata.name) was removed")
+            }
             if let failure = snapshot.failure {
                 throw PodError(.notRunning, "pod \(pod.metadata.name): \(failure)")
             }
@@ -207,7 +212,9 @@ public actor PodEngine {
     // MARK: - Looking
 
     public nonisolated func snapshots() -> [PodSnapshot] {
-        workers.withLock { Array($0.values) }.map(\.snapshot).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+        workers.withLock { Array($0.values) }.map(\.snapshot).sorted {
+            ($0.namespace, $0.name) < ($1.namespace, $1.name)
+        }
     }
 
     public nonisolated func snapshot(_ uid: PodUID) -> PodSnapshot? { workers.withLock { $0[uid] }?.snapshot }
@@ -215,7 +222,9 @@ public actor PodEngine {
     /// The pod that a person names: `name`, `namespace/name`, a uid or the beginning of one.
     public nonisolated func find(_ text: String) throws(PodError) -> PodUID {
         let all = snapshots()
-        if let exact = all.first(where: { $0.uid.text == text || "\($0.namespace)/\($0.name)" == text }) { return exact.uid }
+        if let exact = all.first(where: { $0.uid.text == text || "\($0.namespace)/\($0.name)" == text }) {
+            return exact.uid
+        }
         let named = all.filter { $0.name == text }
         if named.count == 1 { return named[0].uid }
         if named.count > 1 {

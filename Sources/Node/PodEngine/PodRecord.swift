@@ -33,7 +33,9 @@ struct PodRecord: Sendable, Hashable {
     init(pod: Pod, createdAt: Moment) {
         self.createdAt = createdAt
         containers =
-            pod.spec.initContainers.map { ContainerRecord(name: $0.name, role: $0.isSidecar ? .sidecar : .initialization) }
+            pod.spec.initContainers.map {
+                ContainerRecord(name: $0.name, role: $0.isSidecar ? .sidecar : .initialization)
+            }
             + pod.spec.containers.map { ContainerRecord(name: $0.name, role: .app) }
         grace = pod.spec.terminationGracePeriodSeconds
         if pod.spec.initContainers.isEmpty {

@@ -161,7 +161,7 @@ public struct PodSnapshot: Sendable {
         let apps = containers.filter { $0.role == .app }
         var status: JSONObject = [
             "phase": JSONValue(phase), "conditions": .array(conditions),
-            "qosClass": JSONValue(pod.spec.qualityOfService.rawValue),
+            "qosClass": JSONValue(pod.spec.qosClass.rawValue),
         ]
         if !hostAddress.isEmpty {
             status["hostIP"] = JSONValue(hostAddress)

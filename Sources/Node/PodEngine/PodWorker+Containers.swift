@@ -188,7 +188,8 @@ extension PodWorker {
             let retry = retries[record.containers[index].name]
         else { return }
         setWaiting(
-            index, reason: "ImagePullBackOff", message: "Back-off pulling image \"\(container.image)\": \(retry.message)")
+            index, reason: "ImagePullBackOff",
+            message: "Back-off pulling image \"\(container.image)\": \(retry.message)")
     }
 
     private func noteStart(_ name: String, attempt: Int, _ started: StartedContainer) {

@@ -32,7 +32,9 @@ extension PodWorker {
     /// The configuration of the image that the container runs, also for one that an earlier agent started.
     private func knownImage(_ name: String) -> ImageConfig? {
         if let image = images[name] { return image.config }
-        guard let container = definition(of: name), let image = try? node.images.present(container.image) else { return nil }
+        guard let container = definition(of: name), let image = try? node.images.present(container.image) else {
+            return nil
+        }
         images[name] = image
         return image.config
     }

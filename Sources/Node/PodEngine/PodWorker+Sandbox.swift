@@ -77,13 +77,13 @@ extension PodWorker {
 
     private func podResources() -> CgroupResources {
         var resources = CgroupResources()
-        let amounts = spec.totalResources
-        resources.cpuShares = CPUShares.shares(milliCPU: amounts.requests.cpu?.milliValue ?? 0)
-        if let limit = amounts.limits.cpu {
-            resources.cpuQuota = CPUShares.quota(milliCPU: limit.milliValue)
+        let request = spec.total { $0.resources.requests.cpu?.milliValue ?? 0 } ?? 0
+        resources.cpuShares = CPUShares.shares(milliCPU: request)
+        if let limit = spec.total({ $0.resources.limits.cpu?.milliValue }) {
+            resources.cpuQuota = CPUShares.quota(milliCPU: limit)
             resources.cpuPeriod = CPUShares.defaultPeriod
         }
-        resources.memoryLimit = amounts.limits.memory?.value
+        resources.memoryLimit = spec.total { $0.resources.limits.memory?.value }
         resources.pidsMax = node.configuration.podPidsLimit
         return resources
     }
@@ -159,7 +159,9 @@ extension PodWorker {
         let recorded = (try? ExitRecord.read(directory: paths.exits)) ?? []
         for index in record.containers.indices {
             let container = record.containers[index]
-            guard container.state.isRunning || (container.attempted && container.state.termination == nil) else { continue }
+            guard container.state.isRunning || (container.attempted && container.state.termination == nil) else {
+                continue
+            }
             if let exit = recorded.first(where: { $0.name == container.name && Int($0.attempt) == container.attempt }) {
                 let end = termination(
                     of: container, code: exit.status.code, signal: exit.status.signal,

@@ -38,7 +38,9 @@ extension PodWorker {
         of container: ContainerRecord, code: Int32, signal: Int32, startedAt: Moment, finishedAt: Moment
     ) -> Termination {
         var reason = code == 0 ? "Completed" : "Error"
-        if code != 0, let cgroup = try? node.cgroup(stored, container.name), let kills = try? cgroup.oomKills(), kills > 0 {
+        if code != 0, let cgroup = try? node.cgroup(stored, container.name), let kills = try? cgroup.oomKills(),
+            kills > 0
+        {
             reason = "OOMKilled"
         }
         return Termination(
@@ -55,7 +57,9 @@ extension PodWorker {
             let count = read(file.number, &bytes, bytes.count)
             if count > 0 { return String(decoding: bytes[..<count], as: UTF8.self) }
         }
-        guard failed, definition(of: container.name)?.terminationMessagePolicy == .fallbackToLogsOnError else { return "" }
+        guard failed, definition(of: container.name)?.terminationMessagePolicy == .fallbackToLogsOnError else {
+            return ""
+        }
         return LogTail.text("\(paths.log(container.name))/\(container.attempt).log", lines: 80, bytes: 2048)
     }
 
@@ -86,7 +90,9 @@ extension PodWorker {
         }
         guard isRunning() else { return }
         if remaining() > 0 {
-            do { try await sandbox.signal(name, stopSignal(name)) } catch { logger.warning("container \(name): \(error)") }
+            do { try await sandbox.signal(name, stopSignal(name)) } catch {
+                logger.warning("container \(name): \(error)")
+            }
             // The grace may be shortened meanwhile: requestStop wakes nobody here, so look again each second.
             while isRunning(), remaining() > 0, !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(min(max(remaining(), 0.001), 1)))

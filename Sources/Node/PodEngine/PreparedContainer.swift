@@ -108,6 +108,11 @@ extension PodWorker {
             self.isDirectory = isDirectory
         }
 
+        convenience init(_ opened: consuming OpenedVolume, at target: String) {
+            let isDirectory = opened.isDirectory
+            self.init(opened.release(), at: target, isDirectory: isDirectory)
+        }
+
         func take() -> OwnedDescriptor {
             guard let mount = mount.take() else { preconditionFailure("a pending mount is taken once") }
             return mount.release()
@@ -134,8 +139,7 @@ extension PodWorker {
             guard let volume = spec.volumes.first(where: { $0.name == mount.name }) else {
                 throw PodError(.invalid, "volumeMounts: there is no volume \"\(mount.name)\"")
             }
-            let opened = try volumes.open(mount, of: volume)
-            mounts.append(PendingMount(opened.mount, at: mount.mountPath, isDirectory: opened.isDirectory))
+            mounts.append(PendingMount(try volumes.open(mount, of: volume), at: mount.mountPath))
         }
         func depth(_ mount: PendingMount) -> Int { mount.target.split(separator: "/").count }
         return mounts.enumerated().sorted { (depth($0.element), $0.offset) < (depth($1.element), $1.offset) }
@@ -155,7 +159,7 @@ extension PodWorker {
         process.noNewPrivileges = context.allowPrivilegeEscalation == false
         process.oomScoreAdjustment = node.permittedOOMScore(
             OOMScore.adjustment(
-                qualityOfService: spec.qualityOfService, memoryRequest: container.resources.requests.memory?.value ?? 0,
+                qualityOfService: spec.qosClass, memoryRequest: container.resources.requests.memory?.value ?? 0,
                 memoryCapacity: node.memoryCapacity))
         if !context.privileged {
             let profile =
@@ -227,7 +231,9 @@ extension PodWorker {
         case "status.podIP", "status.podIPs": return record.address
         case "status.hostIP", "status.hostIPs": return node.configuration.hostAddress
         default:
-            for (prefix, values) in [("metadata.labels['", metadata.labels), ("metadata.annotations['", metadata.annotations)]
+            for (prefix, values) in [
+                ("metadata.labels['", metadata.labels), ("metadata.annotations['", metadata.annotations),
+            ]
             where path.hasPrefix(prefix) && path.hasSuffix("']") {
                 return values[String(path.dropFirst(prefix.count).dropLast(2))] ?? ""
             }

@@ -101,8 +101,9 @@ extension HostLinks {
             throw .netlink(error)
         }
         for address in addresses {
-            // The network's first two addresses are the node's own: its overlay's and its pod network's.
-            if address.address == cidr.address || address.address == .v4(configuration.nodeAddress) { continue }
+            // The network's first two addresses alone are the node's own: its overlay's and its pod network's.
+            let isOwn = address.address == cidr.address || address.address == .v4(configuration.nodeAddress)
+            if isOwn && address.prefixLength == 32 { continue }
             guard let network = CIDR(containing: address.address, prefixLength: address.prefixLength),
                 network.overlaps(cidr)
             else { continue }
