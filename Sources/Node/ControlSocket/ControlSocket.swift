@@ -22,6 +22,8 @@ public struct ControlError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let versionMismatch = Code(rawValue: "version-mismatch")
         /// The other side went away before it answered.
         public static let disconnected = Code(rawValue: "disconnected")
+        /// The agent is about to quit and has not begun the request: ask again.
+        public static let retiring = Code(rawValue: "retiring")
         /// Bytes that are no frame, or a frame that may not come here.
         public static let malformed = Code(rawValue: "malformed")
         /// The verb is not known, or its arguments are not what it needs.

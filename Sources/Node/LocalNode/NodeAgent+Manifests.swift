@@ -48,7 +48,7 @@ extension NodeAgent {
     }
 
     /// The pods as endpoints of Services.
-    func candidates() -> [EndpointCandidate] {
+    static func candidates(_ engine: PodEngine) -> [EndpointCandidate] {
         engine.snapshots().map { pod in
             EndpointCandidate(
                 namespace: pod.namespace, name: pod.name, labels: pod.labels, address: pod.address,

@@ -1,4 +1,5 @@
 // What the agent does for commands: a verb each.
+import Cgroups
 import ContainerRuntime
 import ControlSocket
 import Images
@@ -11,7 +12,7 @@ import Resources
 extension NodeAgent {
     /// Serves one request of a command.
     func serve(_ request: ControlRequest) async throws -> JSONValue {
-        guard idleness.begin() else { throw ControlError(.disconnected, "the agent is about to end") }
+        guard idleness.begin() else { throw ControlError(.retiring, "the agent is about to quit") }
         defer { idleness.end() }
         do {
             switch request.verb {
@@ -228,5 +229,16 @@ extension PullProgress {
             "event": "pull", "image": .string(image), "phase": .string(word), "done": .integer(done),
             "total": .integer(total), "index": JSONValue(index), "count": JSONValue(count),
         ]
+    }
+}
+
+extension CgroupStatistics {
+    /// A number that this host cannot tell is absent.
+    fileprivate var tree: JSONValue {
+        var tree: JSONObject = [:]
+        if let cpuNanoseconds { tree["cpu"] = JSONValue(cpuNanoseconds) }
+        if let memory = memoryWorkingSetBytes ?? memoryBytes { tree["memory"] = JSONValue(memory) }
+        if let pids { tree["processes"] = JSONValue(pids) }
+        return .object(tree)
     }
 }
