@@ -41,6 +41,7 @@ let package = Package(
     targets: [
         // CSupport: C, only what Swift cannot do or call by itself. (CSupport/podinit is built by its own Makefile.)
         shim("CLinux"),
+        shim("CPodinit"),
         shim("CNetlink", links: ["mnl"]),
         shim("CNFTables", links: ["nftnl", "mnl"]),
         shim("CSeccomp", links: ["seccomp"]),
@@ -61,15 +62,15 @@ let package = Package(
 
         // Node: what one host does; needs no API server.
         room("Node", "OCI", ["JSONTree"]),
-        room("Node", "ContainerRuntime", ["CLinux", "Linux", "Cgroups", "Seccomp"]),
+        room("Node", "ContainerRuntime", ["CLinux", "CPodinit", "Linux", "Cgroups", "Seccomp"]),
         room("Node", "Images", ["CArchive", "CLinux", "Linux", "JSONTree", "OCI", yams, httpClient, crypto, logging]),
         room("Node", "PodNetwork", ["Linux", "Netlink", "NFTables", "JSONTree"]),
-        room("Node", "ServiceProxy", ["Linux", "NFTables", "Resources", "JSONTree"]),
+        room("Node", "ServiceProxy", ["Linux", "Netlink", "NFTables", "JSONTree"]),
         room(
             "Node", "PodEngine",
             [
-                "CLinux", "Linux", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime", "Images",
-                "PodNetwork", logging,
+                "CLinux", "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime",
+                "Images", "PodNetwork", logging,
             ]),
         room("Node", "ControlSocket", ["Linux", "JSONTree"]),
         room(
@@ -93,7 +94,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["CLinux", "Linux"], path: "Tests/TestSupport", swiftSettings: strict),
         tests("Kernel", "Linux", ["TestSupport"]),
         tests("Kernel", "Netlink", ["TestSupport"]),
-        tests("Kernel", "NFTables", ["TestSupport"]),
+        tests("Kernel", "NFTables", ["TestSupport", "CLinux", "Linux"]),
         tests("Kernel", "Cgroups", ["TestSupport"]),
         tests("Kernel", "Seccomp", ["TestSupport"]),
         tests("API", "JSONTree"),
@@ -103,7 +104,7 @@ let package = Package(
         tests("Node", "ContainerRuntime", ["TestSupport", "Linux"]),
         tests("Node", "Images", ["TestSupport", "OCI", "Linux"]),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
-        tests("Node", "ServiceProxy", ["TestSupport", "Resources", "NFTables"]),
+        tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
         tests("Node", "PodEngine", ["TestSupport", "Resources", "Manifests"]),
         tests("Node", "ControlSocket", ["TestSupport"]),
         tests("Node", "LocalNode", ["TestSupport", "Resources", "Manifests"]),

@@ -34,6 +34,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+/// syscall(2), which Swift cannot call because its arguments vary: any system call by its number.
+long cl_syscall(long number, long a, long b, long c, long d, long e, long f);
 /// openat2(2)
 int cl_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 /// open_tree(2), fsopen(2), fsconfig(2), fsmount(2), move_mount(2), mount_setattr(2)
