@@ -45,7 +45,6 @@ public final class PodNetwork: Sendable {
         do {
             let leases = try AddressLeases.open(directory, configuration: configuration)
             var links = try HostLinks(configuration: configuration, namespace: networkNamespace)
-            try links.checkForOverlap()
             notes = try prepareNode(directory, configuration, &links, networkNamespace)
             var rules = try HostRules(configuration: configuration, namespace: networkNamespace)
             try rules.synchronise(with: leases.all)
