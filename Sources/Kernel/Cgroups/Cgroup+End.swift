@@ -26,6 +26,8 @@ extension Cgroup {
     ///   uninterruptible sleep do.
     public func kill(timeout: Duration = .seconds(10)) throws(CgroupError) {
         let deadline = ContinuousClock.now + timeout
+        // On a hybrid host a process may be in version 1 only (it was on its way in), so all are looked at.
+        if try processes().isEmpty { return }
         for hierarchy in system.hierarchies where hierarchy.version == .v2 || hierarchy.controllers.contains(.freezer) {
             if let directory = try directory(in: hierarchy) {
                 try FreezerController.thawTree(directory, hierarchy.version)
@@ -34,8 +36,6 @@ extension Cgroup {
         if let unified = system.unified, let directory = try directory(in: unified), directory.has("cgroup.kill") {
             try directory.write("cgroup.kill", "1")
         }
-        // On a hybrid host a process may be in version 1 only (it was on its way in), so look everywhere in any case.
-        if try processes().isEmpty { return }
         let limit = try forbidForks()
         defer { if let limit { try? restoreForks(limit) } }
         while true {
@@ -93,20 +93,23 @@ extension Cgroup {
         _ name: String, from parent: borrowing CgroupDirectory, until deadline: ContinuousClock.Instant
     ) throws(CgroupError) {
         while true {
-            guard let directory = try parent.child(name) else { return }
-            for child in try directory.children() { try remove(child, from: directory, until: deadline) }
+            let busy: SystemError
             do {
                 _ = try parent.removeChild(name)
                 return
             } catch {
-                // EBUSY: a process is (still) inside, or somebody made a child meanwhile.
-                guard error.errno == EBUSY else { throw .system(error) }
-                guard ContinuousClock.now < deadline else {
-                    let remaining = try processes()
-                    throw remaining.isEmpty ? .system(error) : .notEmpty(cgroup: path, processes: remaining)
-                }
+                // EBUSY: there are cgroups below, or a process is (still) inside.
+                guard error.errno == EBUSY || error.errno == ENOTEMPTY else { throw .system(error) }
+                busy = error
             }
-            try awaitChange(in: directory, until: deadline)
+            guard let directory = try parent.child(name) else { return }
+            let children = try directory.children()
+            for child in children { try remove(child, from: directory, until: deadline) }
+            guard ContinuousClock.now < deadline else {
+                let remaining = try processes()
+                throw remaining.isEmpty ? .system(busy) : .notEmpty(cgroup: path, processes: remaining)
+            }
+            if children.isEmpty { try awaitChange(in: directory, until: deadline) }
         }
     }
 
