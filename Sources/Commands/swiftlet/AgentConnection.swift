@@ -35,15 +35,17 @@ struct AgentConnection {
         _ absence: Absence, _ body: (inout ControlClient) throws(ControlError) -> Result
     ) throws -> Result? {
         try requireRoot()
-        for _ in 0..<3 {
+        for _ in 0..<100 {
             guard var client = try connect(absence) else { return nil }
             do throws(ControlError) {
                 return try body(&client)
             } catch {
-                guard error.code == .disconnected, client.agent == nil else { throw CommandError(error.message) }
+                let hasNotBegun = error.code == .retiring || (error.code == .disconnected && client.agent == nil)
+                guard hasNotBegun else { throw CommandError(error.message) }
             }
+            usleep(20_000)
         }
-        throw CommandError("the agent at \(controlSocketPath(runDirectory: options.runDirectory)) quits as soon as it starts")
+        throw CommandError("the agent at \(controlSocketPath(runDirectory: options.runDirectory)) is about to quit and stays so")
     }
 
     private func connect(_ absence: Absence) throws -> ControlClient? {

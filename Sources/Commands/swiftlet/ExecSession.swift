@@ -135,9 +135,9 @@ struct ExecSession: ~Copyable {
             guard usesTerminal else { return try copyPipes(&client, signals) }
             return try copyTerminal(&client, signals)
         } catch {
-            switch error.code.rawValue {
-            case "command-not-found": return Self.failed(error, 127)
-            case "command-not-executable": return Self.failed(error, 126)
+            switch error.code {
+            case .commandNotFound: return Self.failed(error, 127)
+            case .commandNotExecutable: return Self.failed(error, 126)
             default: throw error
             }
         }

@@ -96,6 +96,12 @@ public actor PodEngine {
     /// (or uid) that is taken, `conflict` for a host port, `invalid` for what this node refuses.
     @discardableResult
     public func create(_ pod: Pod, tree: JSONValue, uid: PodUID? = nil, source: PodSource) throws(PodError) -> PodUID {
+        try take(pod, tree: tree, uid: uid, source: source, fetched: [:])
+    }
+
+    private func take(
+        _ pod: Pod, tree: JSONValue, uid: PodUID?, source: PodSource, fetched: [String: Image]
+    ) throws(PodError) -> PodUID {
         try check(pod)
         let stored = StoredPod(uid: uid ?? PodUID(), pod: pod, tree: tree, source: source)
         let record = PodRecord(pod: pod, createdAt: Moment.now())
@@ -112,7 +118,7 @@ public actor PodEngine {
             try? removeTree(directory)
             throw PodError(.internalError, "cannot keep pod \(pod.metadata.name): \(error)")
         }
-        add(PodWorker(node: node, stored: stored, record: record))
+        add(PodWorker(node: node, stored: stored, record: record, fetched: fetched))
         node.changes.notify()
         return stored.uid
     }
@@ -135,7 +141,7 @@ public actor PodEngine {
                 throw PodError(.image, "pod \(pod.metadata.name): container \(container.name): \(error)")
             }
         }
-        let uid = try create(pod, tree: tree, source: source)
+        let uid = try take(pod, tree: tree, uid: nil, source: source, fetched: fetched)
         for await _ in node.changes.streamBeginningNow() {
             guard let snapshot = snapshot(uid) else {
                 throw PodError(.notFound, "pod \(pod.metadata.name) was removed")
@@ -192,7 +198,7 @@ public actor PodEngine {
         let worker = try worker(uid)
         await worker.requestStop(.stopped, grace: grace)
         for await _ in node.changes.streamBeginningNow() {
-            guard await worker.sandbox != nil || worker.snapshot.isTerminating else { return }
+            if await worker.isSettled { return }
         }
     }
 

@@ -52,7 +52,8 @@ extension PodWorker {
         plan.standardOutput = streams.output
         plan.standardError = streams.error
         do {
-            let cgroup = try node.cgroup(stored, name)
+            guard let index = index(of: name) else { throw PodError(.notFound, "there is no container \(name)") }
+            let cgroup = try node.cgroup(stored, record.containers[index].cgroup)
             let entrance = try cgroup.processDescriptors()
             plan.process.cgroupProcesses = entrance.numbers
             let process = try await sandbox.exec(in: name, plan)

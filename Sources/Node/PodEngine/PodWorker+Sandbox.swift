@@ -14,6 +14,8 @@ extension PodWorker {
         do {
             let sandbox = try await makeSandbox()
             sandboxRetry = nil
+            record.hasSandbox = true
+            setSettled(false)
             listen(to: sandbox)
             if record.startedAt == nil { record.startedAt = Moment.now() }
             save()
@@ -129,6 +131,7 @@ extension PodWorker {
     /// Ends the pause process and all containers, and removes what the sandbox has in the kernel: network, cgroups,
     /// mounts. Safe to run again at any point.
     func clearSandbox() async {
+        record.hasSandbox = false
         if let sandbox {
             self.sandbox = nil
             do { try await sandbox.terminate() } catch { logger.warning("pause process: \(error)") }
@@ -156,12 +159,11 @@ extension PodWorker {
 
     /// The pause process died, or the host was started anew: what ran has ended, and the record says so.
     func loseSandbox() async {
+        hasLostSandbox = false
         let recorded = (try? ExitRecord.read(directory: paths.exits)) ?? []
         for index in record.containers.indices {
             let container = record.containers[index]
-            guard container.state.isRunning || (container.attempted && container.state.termination == nil) else {
-                continue
-            }
+            guard container.isUnderWay else { continue }
             if let exit = recorded.first(where: { $0.name == container.name && Int($0.attempt) == container.attempt }) {
                 let end = termination(
                     of: container, code: exit.status.code, signal: exit.status.signal,

@@ -28,8 +28,9 @@ extension PodWorker {
         logger.info(
             "container \(status.name) ended",
             metadata: ["reason": "\(end.reason)", "exitCode": "\(end.exitCode)", "attempt": "\(attempt)"])
+        let ended = record.containers[index]
         wake()
-        await discardAttempt(status.name, attempt)
+        await discard(ended)
         try? await sandbox?.forget(status.name, attempt: status.attempt)
     }
 
@@ -38,7 +39,7 @@ extension PodWorker {
         of container: ContainerRecord, code: Int32, signal: Int32, startedAt: Moment, finishedAt: Moment
     ) -> Termination {
         var reason = code == 0 ? "Completed" : "Error"
-        if code != 0, let cgroup = try? node.cgroup(stored, container.name), let kills = try? cgroup.oomKills(),
+        if code != 0, let cgroup = try? node.cgroup(stored, container.cgroup), let kills = try? cgroup.oomKills(),
             kills > 0
         {
             reason = "OOMKilled"
@@ -51,7 +52,7 @@ extension PodWorker {
     /// terminationMessagePath's content, at most 4 KiB; with FallbackToLogsOnError the log's last 2 KiB or 80 lines
     /// where a failed container wrote none.
     private func terminationMessage(_ container: ContainerRecord, failed: Bool) -> String {
-        let path = terminationLog(container.name, paths.attempt(container.name, container.attempt))
+        let path = terminationLog(paths.attempt(container.name, container.attempt))
         if let file = try? OwnedDescriptor(opening: path, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK) {
             var bytes = [UInt8](repeating: 0, count: 4096)
             let count = read(file.number, &bytes, bytes.count)
@@ -170,6 +171,7 @@ extension PodWorker {
         }
         await node.janitor.remove("\(paths.data)/containers")
         save()
+        setSettled(true)
     }
 
     /// Removes all that there is of the pod on disk; the record goes last, so that a removal that was cut off is

@@ -30,8 +30,8 @@ final class PreparedContainer {
 
 extension PodWorker {
     /// Makes all that a run of a container needs: writable layer, cgroup, mounts, rights.
-    func prepare(_ container: Container, attempt: Int, image: Image) throws -> PreparedContainer {
-        let directory = paths.attempt(container.name, attempt)
+    func prepare(_ container: Container, _ run: ContainerRecord, image: Image) throws -> PreparedContainer {
+        let directory = paths.attempt(container.name, run.attempt)
         try makeDirectories("\(directory)/upper", mode: 0o755)
         try makeDirectories("\(directory)/work", mode: 0o755)
         let root = try RootFilesystem.overlay(
@@ -41,12 +41,7 @@ extension PodWorker {
             container, image: image.config, hostname: hostNames().name, fields: { self.field($0) })
         command.setHome(resolved.home)
 
-        let cgroup = try node.cgroup(stored, container.name)
-        // Left by a run whose end nobody has seen: its counters must not be taken for this one's.
-        if try cgroup.exists() {
-            try cgroup.kill()
-            try cgroup.remove()
-        }
+        let cgroup = try node.cgroup(stored, run.cgroup)
         try cgroup.create()
         try cgroup.apply(containerResources(container))
         let entrance = try cgroup.processDescriptors()
@@ -59,7 +54,7 @@ extension PodWorker {
         if container.tty { process.terminal = TerminalSize() }
 
         var plan = ContainerPlan(
-            name: container.name, attempt: UInt32(clamping: attempt), process: process, root: root.mount.number)
+            name: container.name, attempt: UInt32(clamping: run.attempt), process: process, root: root.mount.number)
         plan.readOnlyRoot = container.securityContext.readOnlyRootFilesystem
         plan.pidNamespace = spec.hostPID || spec.shareProcessNamespace ? .sandbox : .own
         plan.cgroupView = cgroupView()
@@ -129,7 +124,7 @@ extension PodWorker {
             if container.securityContext.readOnlyRootFilesystem { try mount.set(.readOnly) }
             mounts.append(PendingMount(mount, at: "/etc/\(name)", isDirectory: false))
         }
-        let message = terminationLog(container.name, (directory as String))
+        let message = terminationLog(directory)
         try writeFileAtomically(message, [], mode: 0o666)
         let path = container.terminationMessagePath
         if !taken.contains(path) {
@@ -147,7 +142,7 @@ extension PodWorker {
     }
 
     /// The file behind the container's terminationMessagePath.
-    func terminationLog(_ name: String, _ directory: String) -> String { "\(directory)/termination-log" }
+    func terminationLog(_ directory: String) -> String { "\(directory)/termination-log" }
 
     // MARK: - Rights and limits
 

@@ -38,11 +38,17 @@ struct HostLinks: ~Copyable, Sendable {
         where error.errno != ENODEV { throw error }
     }
 
+    /// nil where there is no such interface.
+    mutating func index(of interface: String) throws(NetlinkError) -> Int32? {
+        try routes.link(.name(interface))?.index
+    }
+
     /// Compares the host's side of every link with `leases`, the live pods': repairs what can be repaired from here and
     /// removes interfaces and routes of ours that no lease asks for.
     mutating func reconcile(with leases: [Lease], _ report: inout Reconciliation) throws(NetlinkError) {
         let links = try routes.links()
         let ours = try routes.routes(origin: PodNetworkConfiguration.routeProtocol).filter { $0.table == 254 }
+        let hops = Set(ours.compactMap { route in route.link.map { Hop(route.destination.address, $0) } })
         let neighbours = Set(try routes.neighbours())
         let byInterface = Dictionary(leases.map { ($0.interface, $0) }, uniquingKeysWith: { first, _ in first })
         var changes: [Change] = []
@@ -59,7 +65,7 @@ struct HostLinks: ~Copyable, Sendable {
                 continue
             }
             let plan = PodLink(lease: lease, configuration: configuration)
-            let hasRoute = ours.contains { $0.destination == CIDR(plan.address) && $0.link == link.index }
+            let hasRoute = hops.contains(Hop(plan.address, link.index))
             if !link.isUp || !hasRoute || !neighbours.contains(plan.neighbour(link.index)) {
                 changes += plan.hostChanges(link: link.index)
                 report.repaired.append(lease.uid)

@@ -14,14 +14,15 @@ import Synchronization
 
 /// The pod network of one host (one network namespace).
 ///
-/// Calls block and may come from any thread; one runs at a time. `attach` takes about a millisecond, `detach` as long as
-/// the kernel takes to delete an interface (an RCU grace period, tens of milliseconds): call them off the cooperative
-/// pool.
+/// Calls block and may come from any thread: call them off the cooperative pool. `attach` takes about a millisecond;
+/// `detach` as long as the kernel takes to delete an interface, mostly an RCU grace period of tens of milliseconds, during
+/// which other pods are attached and detached.
 public final class PodNetwork: Sendable {
     public let configuration: PodNetworkConfiguration
     /// What `init` changed on this host beyond Swiftlet's own objects, for the log.
     public let notes: [String]
     private let state: Mutex<PodNetworkState>
+    private let namespace: OwnedDescriptor
 
     /// The host's own address in the pod network, the first after the network's: what pods see when the host itself calls
     /// them, and what they can call the host by.
@@ -48,6 +49,7 @@ public final class PodNetwork: Sendable {
             notes = try prepareNode(directory, configuration, &links, networkNamespace)
             var rules = try HostRules(configuration: configuration, namespace: networkNamespace)
             try rules.synchronise(with: leases.all)
+            namespace = try networkNamespace.duplicate()
             state = Mutex(PodNetworkState(leases: leases, links: links, rules: rules))
         } catch {
             throw PodNetworkError(error)
@@ -84,7 +86,14 @@ public final class PodNetwork: Sendable {
     /// only a part.
     public func detach(uid: String) throws(PodNetworkError) {
         do {
-            try state.withLock { state in try state.detach(uid: uid, configuration) }
+            let (lease, link) = try state.withLock { state in try state.leave(uid: uid, configuration) }
+            if let link {
+                // Without the lock, and by index: a new interface of the same name is another's.
+                var routes = try RouteSocket(in: namespace)
+                let error = try routes.attempt([.deleteLink(.index(link))]).first ?? nil
+                if let error, error.errno != ENODEV { throw error }
+            }
+            if let lease { try state.withLock { state in try state.leases.release(lease) } }
         } catch {
             throw PodNetworkError(error)
         }
@@ -153,9 +162,15 @@ private struct PodNetworkState: ~Copyable, Sendable {
         }
     }
 
-    mutating func detach(uid: String, _ configuration: PodNetworkConfiguration) throws {
-        if let lease = leases[uid: uid] { return try detach(lease) }
-        try links.detach([configuration.interfaceName(of: uid)])
+    /// The first part of a detachment: host ports go. What is left to do is to delete the interface, which takes long,
+    /// and to release the lease.
+    mutating func leave(uid: String, _ configuration: PodNetworkConfiguration) throws -> (lease: Lease?, link: Int32?) {
+        guard let lease = leases[uid: uid] else {
+            return (nil, try links.index(of: configuration.interfaceName(of: uid)))
+        }
+        try rules.remove(lease, rest: leases.all.filter { $0.uid != uid })
+        leases.forgetHostPorts(of: lease)
+        return (lease, try links.index(of: lease.interface))
     }
 
     /// The address goes last: only when nothing uses it any more may it be given to another.

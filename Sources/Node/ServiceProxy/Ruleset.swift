@@ -177,7 +177,11 @@ extension ServicePortRule {
     }
 
     /// Addresses that may be both ends of a connection.
-    var hairpins: Set<IPv4Address> { Set(endpoints.filter { $0.isReady && $0.isLocal }.map(\.address)) }
+    var hairpins: Set<IPv4Address> {
+        // A headless Service translates nothing.
+        if clusterIPs.isEmpty && nodePort == nil { return [] }
+        return Set(endpoints.filter { $0.isReady && $0.isLocal }.map(\.address))
+    }
 }
 
 extension Frontend {

@@ -47,6 +47,38 @@ import Testing
         #expect(seen == TestNode.address)
     }
 
+    @Test("Networks that are to see pods' own addresses do")
+    func unmasqueraded() throws {
+        let bare = try TestNamespace()
+        let peer = try TestNamespace()
+        var host = try RouteSocket(in: bare.descriptor)
+        try host.apply([.createVeth(VethPair(name: "up0", peerName: "o0", peerNamespace: peer.descriptor.number))])
+        let up = try #require(try host.link(.name("up0")))
+        let other = try #require(up.peer)
+        var far = try RouteSocket(in: peer.descriptor)
+        try far.apply([
+            .changeLink(.index(other), LinkChange(isUp: true)),
+            .setAddress(Address(link: other, address: try #require(IPAddress("198.51.100.2")), prefixLength: 24)),
+        ])
+        try host.apply([
+            .setAddress(Address(link: up.index, address: try #require(IPAddress("198.51.100.1")), prefixLength: 24))
+        ])
+        let pods = try #require(CIDR("10.88.0.0/24"))
+        let gateway = try #require(IPAddress("198.51.100.1"))
+        try far.apply([.setRoute(Route(to: pods, gateway: gateway, link: other))])
+        var configuration = node.configuration
+        configuration.unmasqueraded = [try #require(CIDR("198.51.100.0/24"))]
+        let directory = node.directory + "-unmasqueraded"
+        defer { try? removeTree(directory) }
+        let network = try PodNetwork(configuration: configuration, directory: directory, in: bare.descriptor)
+        let pod = try TestPod("web")
+        let address = try network.attach(
+            uid: pod.uid, name: pod.name, networkNamespace: pod.namespace.descriptor,
+            routeSocket: pod.socket.descriptor
+        ).address.description
+        #expect(try peerSeen(from: pod.namespace, to: "198.51.100.2", 80, at: peer, "0.0.0.0", 80) == address)
+    }
+
     @Test("An address that no pod has answers with an error at once")
     func unusedAddress() throws {
         let pod = try TestPod("web")

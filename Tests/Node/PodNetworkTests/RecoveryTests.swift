@@ -199,4 +199,33 @@ import Testing
         try node.network.reconcile(live: [])
         #expect(try node.census() == before)
     }
+
+    @Test("Pods that come and go at the same time do not get in each other's way", .timeLimit(.minutes(2)))
+    func concurrency() async throws {
+        let before = try node.census()
+        let network = try node.network
+        let pods = try (0..<12).map { try TestPod("p\($0)") }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (number, pod) in pods.enumerated() {
+                group.addTask {
+                    try await blocking {
+                        for round in 0..<10 {
+                            let port = HostPort(port: UInt16(1000 + number), containerPort: 80)
+                            let address = try network.attach(
+                                uid: pod.uid, name: pod.name, networkNamespace: pod.namespace.descriptor,
+                                routeSocket: pod.socket.descriptor, hostPorts: [port])
+                            #expect(network.address(uid: pod.uid) == address)
+                            // Now and then a pod comes back without having left.
+                            if round % 3 != 2 { try network.detach(uid: pod.uid) }
+                        }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let addresses = pods.compactMap { network.address(uid: $0.uid)?.address }
+        #expect(Set(addresses).count == addresses.count)
+        try network.reconcile(live: [])
+        #expect(try node.census() == before)
+    }
 }
