@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+long cl_syscall(long number, long a, long b, long c, long d, long e, long f) {
+  return syscall(number, a, b, c, d, e, f);
+}
+
 int cl_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
   struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
   // EAGAIN: a rename or mount raced with a scoped look-up (openat2(2)); try again a bounded number of times.
@@ -36,6 +40,8 @@ int cl_memfd_create(const char *name) { return memfd_create(name, MFD_CLOEXEC | 
 int cl_seal(int memfd) { return fcntl(memfd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE); }
 int cl_setns(int fd, int type) { return setns(fd, type); }
 int cl_unshare(int flags) { return unshare(flags); }
+int cl_syncfs(int fd) { return syncfs(fd); }
+
 int cl_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned int flags) {
   return (int)syscall(SYS_renameat2, olddir, oldpath, newdir, newpath, flags);
 }

@@ -34,6 +34,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+/// syscall(2), which Swift cannot call because its arguments vary: any system call by its number.
+long cl_syscall(long number, long a, long b, long c, long d, long e, long f);
 /// openat2(2)
 int cl_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 /// open_tree(2), fsopen(2), fsconfig(2), fsmount(2), move_mount(2), mount_setattr(2)
@@ -54,6 +56,8 @@ int cl_setns(int fd, int type);
 int cl_unshare(int flags);
 /// A descriptor that can only be looked at or resolved from (open(2)).
 enum { CL_O_PATH = 010000000, CL_AT_EMPTY_PATH = 0x1000, CL_AT_RECURSIVE = 0x8000 };
+/// syncfs(2)
+int cl_syncfs(int fd);
 /// renameat2(2)
 int cl_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned int flags);
 
