@@ -56,6 +56,8 @@ int cl_setns(int fd, int type);
 int cl_unshare(int flags);
 /// A descriptor that can only be looked at or resolved from (open(2)).
 enum { CL_O_PATH = 010000000, CL_AT_EMPTY_PATH = 0x1000, CL_AT_RECURSIVE = 0x8000 };
+/// syncfs(2)
+int cl_syncfs(int fd);
 /// renameat2(2)
 int cl_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned int flags);
 

@@ -47,7 +47,8 @@ public actor PodEngine {
         for name in (try? listDirectory(directory)) ?? [] {
             do {
                 let stored = try StoredPod.read(directory: "\(directory)/\(name)")
-                let worker = PodWorker(node: node, stored: stored, record: Self.readRecord(stored, "\(directory)/\(name)"))
+                let worker = PodWorker(
+                    node: node, stored: stored, record: Self.readRecord(stored, "\(directory)/\(name)"))
                 await worker.adopt()
                 add(worker)
             } catch {
@@ -72,7 +73,9 @@ public actor PodEngine {
         let directory = "\(node.configuration.runDirectory)/pods"
         for name in (try? listDirectory(directory)) ?? [] where !known.contains(name) {
             node.logger.warning("pod \(name) is known no more: ending what is left of it")
-            if let stray = try? await Sandbox.adopt(socketDirectory: "\(directory)/\(name)") { try? await stray.terminate() }
+            if let stray = try? await Sandbox.adopt(socketDirectory: "\(directory)/\(name)") {
+                try? await stray.terminate()
+            }
             for volume in (try? listDirectory("\(directory)/\(name)/volumes")) ?? [] {
                 try? unmount("\(directory)/\(name)/volumes/\(volume)")
             }
@@ -93,6 +96,12 @@ public actor PodEngine {
     /// (or uid) that is taken, `conflict` for a host port, `invalid` for what this node refuses.
     @discardableResult
     public func create(_ pod: Pod, tree: JSONValue, uid: PodUID? = nil, source: PodSource) throws(PodError) -> PodUID {
+        try take(pod, tree: tree, uid: uid, source: source, fetched: [:])
+    }
+
+    private func take(
+        _ pod: Pod, tree: JSONValue, uid: PodUID?, source: PodSource, fetched: [String: Image]
+    ) throws(PodError) -> PodUID {
         try check(pod)
         let stored = StoredPod(uid: uid ?? PodUID(), pod: pod, tree: tree, source: source)
         let record = PodRecord(pod: pod, createdAt: Moment.now())
@@ -109,7 +118,7 @@ public actor PodEngine {
             try? removeTree(directory)
             throw PodError(.internalError, "cannot keep pod \(pod.metadata.name): \(error)")
         }
-        add(PodWorker(node: node, stored: stored, record: record))
+        add(PodWorker(node: node, stored: stored, record: record, fetched: fetched))
         node.changes.notify()
         return stored.uid
     }
@@ -132,9 +141,11 @@ public actor PodEngine {
                 throw PodError(.image, "pod \(pod.metadata.name): container \(container.name): \(error)")
             }
         }
-        let uid = try create(pod, tree: tree, source: source)
+        let uid = try take(pod, tree: tree, uid: nil, source: source, fetched: fetched)
         for await _ in node.changes.streamBeginningNow() {
-            guard let snapshot = snapshot(uid) else { throw PodError(.notFound, "pod \(pod.metadata.name) was removed") }
+            guard let snapshot = snapshot(uid) else {
+                throw PodError(.notFound, "pod \(pod.metadata.name) was removed")
+            }
             if let failure = snapshot.failure {
                 throw PodError(.notRunning, "pod \(pod.metadata.name): \(failure)")
             }
@@ -187,7 +198,7 @@ public actor PodEngine {
         let worker = try worker(uid)
         await worker.requestStop(.stopped, grace: grace)
         for await _ in node.changes.streamBeginningNow() {
-            guard await worker.sandbox != nil || worker.snapshot.isTerminating else { return }
+            if await worker.isSettled { return }
         }
     }
 
@@ -207,7 +218,9 @@ public actor PodEngine {
     // MARK: - Looking
 
     public nonisolated func snapshots() -> [PodSnapshot] {
-        workers.withLock { Array($0.values) }.map(\.snapshot).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+        workers.withLock { Array($0.values) }.map(\.snapshot).sorted {
+            ($0.namespace, $0.name) < ($1.namespace, $1.name)
+        }
     }
 
     public nonisolated func snapshot(_ uid: PodUID) -> PodSnapshot? { workers.withLock { $0[uid] }?.snapshot }
@@ -215,7 +228,9 @@ public actor PodEngine {
     /// The pod that a person names: `name`, `namespace/name`, a uid or the beginning of one.
     public nonisolated func find(_ text: String) throws(PodError) -> PodUID {
         let all = snapshots()
-        if let exact = all.first(where: { $0.uid.text == text || "\($0.namespace)/\($0.name)" == text }) { return exact.uid }
+        if let exact = all.first(where: { $0.uid.text == text || "\($0.namespace)/\($0.name)" == text }) {
+            return exact.uid
+        }
         let named = all.filter { $0.name == text }
         if named.count == 1 { return named[0].uid }
         if named.count > 1 {

@@ -1,5 +1,6 @@
 import Linux
 import NFTables
+import TestSupport
 import Testing
 
 /// A table with one of everything this module can say.
@@ -56,7 +57,9 @@ func tableOfEverything() throws -> Table {
             NamedSet("networks", key: ElementType(.ipv4Address), flags: .interval),
         ],
         chains: [
-            Chain("no-endpoints", rules: [Rule(.counter(packets: 3, bytes: 200), .reject())]),
+            Chain(
+                "no-endpoints",
+                rules: [Rule(.reject(.tcpReset)), Rule(.counter(packets: 3, bytes: 200), .reject())]),
             Chain(
                 "pick-3", comment: "three slots",
                 rules: [
@@ -115,7 +118,7 @@ func tableOfEverything() throws -> Table {
 
 @Suite struct RoundTripTests {
     @Test func theKernelGivesBackTheTableItWasGiven() throws {
-        let namespace = try OwnNamespace()
+        let namespace = try TestNamespace()
         var socket = try NFTablesSocket(in: namespace.descriptor)
         let table = try tableOfEverything()
         var transaction = Transaction()
@@ -132,21 +135,19 @@ func tableOfEverything() throws -> Table {
     }
 
     @Test func nftPrintsTheSameTextAndReadsItBackTheSame() throws {
-        let namespace = try OwnNamespace()
+        let namespace = try TestNamespace()
         var socket = try NFTablesSocket(in: namespace.descriptor)
         let table = try tableOfEverything()
         var transaction = Transaction()
         transaction.create(table)
         try socket.commit(transaction)
-        let listed = try namespace.list("ip swiftlet-test")
+        let listed = try namespace.output(of: ["nft", "list", "table", "ip", "swiftlet-test"])
         #expect(listed == table.text)
 
-        let other = try OwnNamespace()
-        let checked = try other.nft(["-c", "-f", "-"], input: table.text)
-        #expect(checked.status == 0, "\(checked.output)")
-        let loaded = try other.nft(["-f", "-"], input: table.text)
-        #expect(loaded.status == 0, "\(loaded.output)")
-        #expect(try other.list("ip swiftlet-test") == table.text)
+        let other = try TestNamespace()
+        try other.output(of: ["nft", "-c", "-f", "-"], input: table.text)
+        try other.output(of: ["nft", "-f", "-"], input: table.text)
+        #expect(try other.output(of: ["nft", "list", "table", "ip", "swiftlet-test"]) == table.text)
         // What nft made of the text is bytecode that means the same here.
         var reader = try NFTablesSocket(in: other.descriptor)
         let dump = try #require(try reader.table(table.name))
