@@ -72,9 +72,9 @@ static void client_ready(struct watch *watch, uint32_t events) {
   size_t count;
   ssize_t length = receive(watch->fd, packet, sizeof packet, fds, &count);
   if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (length <= 0) return client_free(client);
+  // A packet without a byte looks like the end of the connection, but may bring descriptors.
   struct pi_header header;
-  bool good = (size_t)length >= sizeof header;
+  bool good = length >= (ssize_t)sizeof header;
   if (good) {
     memcpy(&header, packet, sizeof header);
     good = header.magic == PI_MAGIC && header.version == PI_VERSION && header.zero == 0 &&

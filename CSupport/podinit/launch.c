@@ -44,11 +44,14 @@ int report_receive(int socket, struct report *report, int *fd) {
   do size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (size < 0 && errno == EINTR);
   if (size < 0 && errno == EAGAIN) return -1;
-  if (size != sizeof *report) return 0;
   struct cmsghdr *part = CMSG_FIRSTHDR(&message);
   if (part != NULL && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS &&
       part->cmsg_len == CMSG_LEN(sizeof(int)))
     memcpy(fd, CMSG_DATA(part), sizeof *fd);
+  if (size != sizeof *report) {
+    if (*fd >= 0) close(*fd);
+    return *fd = -1, 0;
+  }
   report->failure.subject[sizeof report->failure.subject - 1] = 0;
   return 1;
 }
