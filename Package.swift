@@ -84,7 +84,7 @@ let package = Package(
             "Node", "LocalNode",
             [
                 "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "Manifests", "Images",
-                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", logging,
+                "PodNetwork", "ServiceProxy", "ContainerRuntime", "PodEngine", "ControlSocket", logging,
             ]),
 
         // Commands.
