@@ -112,9 +112,9 @@ let package = Package(
         tests("Node", "Images", ["TestSupport", "OCI", "Linux"]),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
-        tests("Node", "PodEngine", ["TestSupport", "Resources", "Manifests"]),
+        tests("Node", "PodEngine", ["TestSupport", "JSONTree", "Seccomp", "Resources", "Manifests"]),
         tests("Node", "ControlSocket", ["TestSupport"]),
-        tests("Node", "LocalNode", ["TestSupport", "Resources", "Manifests"]),
+        tests("Node", "LocalNode", ["TestSupport", "Linux", "JSONTree", "NFTables", "Resources", "Manifests"]),
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestSupport", "Linux", "JSONTree"],
             path: "Tests/Integration", swiftSettings: strict),

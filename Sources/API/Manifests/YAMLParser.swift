@@ -173,9 +173,14 @@ struct YAMLParser: ~Copyable {
         let message = context.map { "\(problem) \($0)" } ?? problem
         if parser.pointee.error == YAML_READER_ERROR {
             // The reader says no line, only an offset.
-            let before = bytes[..<min(parser.pointee.problem_offset, bytes.count)]
-            return YAMLError(line: before.count { $0 == UInt8(ascii: "\n") } + 1, message: message)
+            return YAMLError(line: line(at: parser.pointee.problem_offset), message: message)
         }
-        return YAMLError(line: Int(parser.pointee.problem_mark.line) + 1, message: message)
+        // libyaml counts the end as a line of its own.
+        let line = min(Int(parser.pointee.problem_mark.line) + 1, line(at: bytes.count))
+        return YAMLError(line: line, message: message)
+    }
+    /// The line, from 1, of the byte at `offset`; of the last byte, where the offset is beyond it.
+    private func line(at offset: Int) -> Int {
+        bytes[..<max(0, min(offset, bytes.count - 1))].count { $0 == UInt8(ascii: "\n") } + 1
     }
 }

@@ -5,7 +5,7 @@ import JSONTree
 
 enum YAMLResolver {
     private static let words: [String: JSONValue] = {
-        var words: [String: JSONValue] = ["": nil]
+        var words: [String: JSONValue] = [:]
         for word in ["~", "null", "Null", "NULL"] { words[word] = .null }
         for word in ["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"] { words[word] = true }
         for word in ["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"] { words[word] = false }

@@ -106,8 +106,8 @@ import Testing
     /// The tree with one value somewhere in it replaced.
     private func mutated(_ value: JSONValue, _ random: inout SystemRandomNumberGenerator) -> JSONValue {
         let replacements: [JSONValue] = [
-            nil, true, -1, 0, .integer(.max), .number("1e400"), "", "..", "ä", "-", "\0", [], [nil], [[:]], [:],
-            ["": nil],
+            .null, true, -1, 0, .integer(.max), .number("1e400"), "", "..", "ä", "-", "\0", [], [.null], [[:]], [:],
+            ["": .null],
         ]
         switch value {
         case .array(let elements) where !elements.isEmpty && Int.random(in: 0..<8, using: &random) > 0:
