@@ -108,7 +108,7 @@ let package = Package(
         tests("API", "Schema"),
         tests("API", "Resources"),
         tests("API", "Manifests"),
-        tests("Node", "ContainerRuntime", ["TestSupport", "Linux"]),
+        tests("Node", "ContainerRuntime", ["TestSupport", "Cgroups", "CPodinit", "Linux"]),
         tests("Node", "Images", ["TestSupport", "OCI", "Linux"]),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
