@@ -130,9 +130,17 @@ enum Text {
     }
 
     static func rule(_ rule: Rule, in table: Table) -> String {
-        var output = rule.statements.map { statement($0, family: table.name.family) }.joined(separator: " ")
-        if let comment = rule.comment { output += " comment \"\(comment)\"" }
-        return output
+        let family = table.name.family
+        var words: [String] = []
+        var knowsTCP = false
+        for statement in rule.statements {
+            // Tables of one family leave out what a reset asks for, those of both do not.
+            if case .reject(.tcpReset) = statement, family == .inet, !knowsTCP { words.append("meta l4proto tcp") }
+            if statement.asksForTCP { knowsTCP = true }
+            words.append(self.statement(statement, family: family))
+        }
+        if let comment = rule.comment { words.append("comment \"\(comment)\"") }
+        return words.joined(separator: " ")
     }
 }
 

@@ -31,6 +31,10 @@ public actor ServiceProxy {
         public var elementsRemoved = 0
         /// Frontends that several Services ask for: who has it, and who does not.
         public var conflicts: [String] = []
+        /// UDP flows that led to endpoints which are gone.
+        public var flowsForgotten = 0
+        /// Why such flows could not be forgotten; the rules are in place all the same.
+        public var forgettingFailed: NFTablesError?
     }
 
     private let loop: EventLoop
@@ -100,6 +104,7 @@ public actor ServiceProxy {
                 statistics.way = .incremental
                 (statistics.elementsAdded, statistics.elementsRemoved) =
                     (change.elementsAdded, change.elementsRemoved)
+                forget(change.staleFlows, &statistics)
                 return statistics
             } catch {
                 // Somebody changed our table, or its answer was lost: go by what is there.
@@ -115,27 +120,37 @@ public actor ServiceProxy {
             default: break
             }
         }
+        forget(result.staleFlows, &statistics)
         return statistics
+    }
+
+    /// Last of all: a packet that comes before would bring the flow back by the old rules.
+    private func forget(_ flows: StaleFlows, _ statistics: inout Statistics) {
+        if flows.isEmpty { return }
+        do throws(NFTablesError) {
+            statistics.flowsForgotten = try socket.forgetConnections(of: .udp) { flows.contain($0) }
+        } catch { statistics.forgettingFailed = error }
     }
 
     /// Dumps the table and makes it the rule set. With `relayout` endpoints stay in the slots they have in the kernel.
     private func synchronise(
         relayout: Bool
-    ) throws(NFTablesError) -> (operations: [Transaction.Operation], isFresh: Bool) {
+    ) throws(NFTablesError) -> (operations: [Transaction.Operation], isFresh: Bool, staleFlows: StaleFlows) {
         isSynchronised = false
         var attempts = 0
         while true {
             let (table, generation) = try socket.snapshot(of: ruleset.configuration.table)
-            if relayout, let table {
+            let layout = table.map(SlotLayout.init) ?? SlotLayout()
+            if relayout, table != nil {
                 ruleset = Ruleset.compile(
                     ruleset.entries.values.map(\.rule), configuration: ruleset.configuration,
-                    keeping: SlotLayout(table))
+                    keeping: layout)
             }
             let transaction = ruleset.changes(from: table)
             do throws(NFTablesError) {
                 try socket.commit(transaction, ifGeneration: generation)
                 isSynchronised = true
-                return (transaction.operations, table == nil)
+                return (transaction.operations, table == nil, ruleset.staleFlows(after: layout))
             } catch {
                 attempts += 1
                 guard error.meansStaleView, attempts < 20 else { throw error }
