@@ -200,6 +200,7 @@ private func smallTable() -> Table {
         \t\tip daddr 127.0.0.0/8 reject with icmp port-unreachable
         \t\ttcp dport 23 reject with tcp reset
         \t\tmeta l4proto tcp reject with tcp reset
+        \t\tmeta mark { 0x00000001, 0x00000002 } accept
         \t\treject
         \t}
         }
@@ -218,17 +219,19 @@ private func smallTable() -> Table {
         try namespace.output(of: ["nft", "-f", "-"], input: whole)
         let name = TableName(.inet, "swiftlet-test")
         var socket = try NFTablesSocket(in: namespace.descriptor)
-        let table = try #require(try socket.table(name))
+        var table = try #require(try socket.table(name))
         let listed = try namespace.output(of: ["nft", "list", "table", "inet", "swiftlet-test"])
         #expect(table.text == listed)
-        // And what was read can be written: the same again in another namespace.
+        // And what was read can be written, but for what belongs to one rule: the same again in another namespace.
+        table.sets.removeAll { $0.flags.contains(.anonymous) }
+        table.chains[0].rules.removeAll { $0.statements.first == .lookup(.meta(.mark), set: "__set0") }
         let other = try TestNamespace()
         var writer = try NFTablesSocket(in: other.descriptor)
         var transaction = Transaction()
         transaction.create(table)
         try writer.commit(transaction)
         let again = try other.output(of: ["nft", "list", "table", "inet", "swiftlet-test"])
-        #expect(again == listed)
+        #expect(again == table.text)
     }
 
     @Test func whatIsNotUnderstoodIsNeverTakenForSomethingElse() throws {
