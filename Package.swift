@@ -91,8 +91,8 @@ let package = Package(
         .executableTarget(
             name: "swiftlet",
             dependencies: [
-                "CLinux", "Linux", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images", "PodNetwork",
-                "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
+                "CLinux", "Linux", "NFTables", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images",
+                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
             ],
             path: "Sources/Commands/swiftlet", swiftSettings: strict),
 
