@@ -1,6 +1,6 @@
-// YAML text to nodes that know their lines, over libyaml's events (the C library inside of Yams). Yams' own composer is not
-// used: it hashes keys through aliases, which a few lines of anchors can make endless, and forgets where a duplicate's
-// first key stood.
+// YAML text to nodes that know their lines, over libyaml's events (the C library inside of Yams). Yams' own composer
+// is not used: it hashes keys through aliases, which a few lines of anchors can make endless, and forgets where a
+// duplicate's first key stood.
 
 import CYaml
 
