@@ -94,7 +94,7 @@ struct NodeCommand: ParsableCommand {
                 lifetime: onDemand ? .onDemand(idleSeconds: idleSeconds) : .untilStopped, version: Swiftlet.version,
                 readiness: readyDescriptor, logger: options.logger("swiftlet"))
             Task.detached {
-                do {
+                do throws(NodeError) {
                     try await agent.run()
                     Glibc.exit(0)
                 } catch {
@@ -108,8 +108,8 @@ struct NodeCommand: ParsableCommand {
         }
     }
 
-    /// Stops the agent at the first signal and ends the program at the second.
-    private func stop(_ agent: NodeAgent, on signals: borrowing ForwardedSignals) -> Never {
+    /// Stops the agent at the first signal and ends the program at the second; never returns.
+    private func stop(_ agent: NodeAgent, on signals: borrowing ForwardedSignals) {
         var stopping = false
         while true {
             let number = signals.wait()
