@@ -84,15 +84,15 @@ let package = Package(
             "Node", "LocalNode",
             [
                 "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "Manifests", "Images",
-                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", logging,
+                "PodNetwork", "ServiceProxy", "ContainerRuntime", "PodEngine", "ControlSocket", logging,
             ]),
 
         // Commands.
         .executableTarget(
             name: "swiftlet",
             dependencies: [
-                "CLinux", "Linux", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images", "PodNetwork",
-                "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
+                "CLinux", "Linux", "NFTables", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images",
+                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
             ],
             path: "Sources/Commands/swiftlet", swiftSettings: strict),
 
@@ -108,13 +108,13 @@ let package = Package(
         tests("API", "Schema"),
         tests("API", "Resources"),
         tests("API", "Manifests"),
-        tests("Node", "ContainerRuntime", ["TestSupport", "Linux"]),
+        tests("Node", "ContainerRuntime", ["TestSupport", "Cgroups", "CPodinit", "Linux"]),
         tests("Node", "Images", ["TestSupport", "OCI", "Linux"]),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
-        tests("Node", "PodEngine", ["TestSupport", "Resources", "Manifests"]),
+        tests("Node", "PodEngine", ["TestSupport", "JSONTree", "Seccomp", "Resources", "Manifests"]),
         tests("Node", "ControlSocket", ["TestSupport"]),
-        tests("Node", "LocalNode", ["TestSupport", "Resources", "Manifests"]),
+        tests("Node", "LocalNode", ["TestSupport", "Linux", "JSONTree", "NFTables", "Resources", "Manifests"]),
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestSupport", "Linux", "JSONTree"],
             path: "Tests/Integration", swiftSettings: strict),

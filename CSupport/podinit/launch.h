@@ -65,6 +65,8 @@ void root_seal(struct child *child, const struct container_plan *plan, struct tr
 /// Opens `path` under `root` (O_PATH), never outside; makes what is missing: directories, at the end one or a file.
 /// -1 and errno; EISDIR or ENOTDIR if it is of the other kind.
 int path_make(int root, const char *path, uint32_t kind);
+/// The same for what exists.
+int path_open(int root, const char *path);
 /// A mount of a new instance of a file system. `options` are key and value in turn (a NULL value is a flag), ended by
 /// NULL. -1 and errno.
 int mount_new(const char *type, const char *const *options, unsigned attributes);

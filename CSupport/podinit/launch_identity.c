@@ -32,7 +32,7 @@ static void limits(struct child *child) {
 static bool directory(struct child *child, bool last_try) {
   const char *path = child->process->directory;
   int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  int fd = root < 0 ? -1 : sys_openat2(root, path, O_PATH | O_DIRECTORY, 0, IN_ROOT);
+  int fd = root < 0 ? -1 : path_open(root, path);
   bool good = fd >= 0 && fchdir(fd) == 0;
   if (!good && errno == EACCES && !last_try) return close_fd(&root), close_fd(&fd), false;
   if (!good) child_fail(child, PI_STEP_DIRECTORY, path);

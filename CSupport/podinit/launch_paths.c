@@ -8,7 +8,7 @@
 #include "launch.h"
 #include "system.h"
 
-enum { LINKS_MAX = 40 };  // as many dangling links as the kernel would follow
+enum { LINKS_MAX = 40, DEPTH_MAX = 256 };  // as many links as the kernel follows; directories held open at once
 
 int mount_new(const char *type, const char *const *options, unsigned attributes) {
   int filesystem = sys_fsopen(type);
@@ -38,76 +38,84 @@ static int make_last(int parent, const char *name, uint32_t kind) {
   return sys_openat2(parent, name, O_PATH | O_NOFOLLOW, 0, STRICT);
 }
 
-/// Writes `prefix/link/rest` (or `link/rest` if the link is absolute) to `path`.
-static int splice_link(char path[PI_PATH_MAX + 1], size_t parent_length, const char *link, const char *rest) {
+/// Where a walk is: the directories from the root to here, held open, and what is left of the path.
+struct walk {
+  int directories[DEPTH_MAX];  // [0] is the root and not ours to close
+  int depth;                   // of the current directory in it
+  char rest[PI_PATH_MAX + 1];
+  int links;
+};
+
+/// Puts a link's target before the rest of the path.
+static int follow(struct walk *walk, const char *name) {
   char joined[PI_PATH_MAX + 1];
-  size_t length = link[0] == '/' ? 0 : parent_length;
-  size_t link_length = strlen(link), rest_length = strlen(rest);
-  if (length + 1 + link_length + 1 + rest_length >= sizeof joined) return errno = ENAMETOOLONG, -1;
-  memcpy(joined, path, length);
-  joined[length++] = '/';
-  memcpy(joined + length, link, link_length);
-  length += link_length;
-  joined[length++] = '/';
-  memcpy(joined + length, rest, rest_length + 1);
-  strcpy(path, joined);
+  ssize_t size = readlinkat(walk->directories[walk->depth], name, joined, sizeof joined);
+  if (size < 0) return -1;
+  if (++walk->links > LINKS_MAX) return errno = ELOOP, -1;
+  size_t rest = strlen(walk->rest);
+  if ((size_t)size + 1 + rest >= sizeof joined) return errno = ENAMETOOLONG, -1;
+  joined[size] = '/';
+  memcpy(joined + size + 1, walk->rest, rest + 1);
+  strcpy(walk->rest, joined);
+  // An absolute link starts again at the root, which is the container's.
+  while (joined[0] == '/' && walk->depth > 0) close(walk->directories[walk->depth--]);
   return 0;
 }
 
-/// Opens the longest beginning of `path` that exists, then makes component after component. The kernel resolves every
-/// beginning inside `root`; only names without a slash are ever made, in directories held open.
-static int make(int root, char path[PI_PATH_MAX + 1], uint32_t kind, int *links) {
-  size_t length = strlen(path);
-  while (length > 1 && path[length - 1] == '/') path[--length] = 0;
-  int parent = sys_openat2(root, "/", O_PATH | O_DIRECTORY, 0, IN_ROOT);
-  for (size_t start = 0; parent >= 0;) {
-    while (path[start] == '/') start++;
-    if (path[start] == 0) return parent;
-    size_t end = start + strcspn(path + start, "/");
-    bool last = path[end] == 0;
-    char name[256];
-    if (end - start >= sizeof name) {
-      errno = ENAMETOOLONG;
-      break;
-    }
-    memcpy(name, path + start, end - start);
-    name[end - start] = 0;
-    char kept = path[end];
-    path[end] = 0;
-    int next = sys_openat2(root, path, O_PATH, 0, IN_ROOT);
-    path[end] = kept;
-    if (next < 0 && errno == ENOENT) {
-      char link[PI_PATH_MAX + 1];
-      ssize_t size = readlinkat(parent, name, link, sizeof link - 1);
-      if (size > 0) {
-        // A link to what does not exist yet: make what it means inside the root.
-        link[size] = 0;
-        close(parent);
-        char rest[PI_PATH_MAX + 1];
-        strcpy(rest, path + end);
-        if (++*links > LINKS_MAX) return errno = ELOOP, -1;
-        if (splice_link(path, start, link, rest) < 0) return -1;
-        return make(root, path, kind, links);
-      }
-      next = make_last(parent, name, last ? kind : PI_DIRECTORY);
-    }
-    int error = errno;
-    close(parent);
-    errno = error;
-    parent = next;
-    start = end;
+/// Takes the next component of the path; a descriptor if it was the last one, -1 on an error, -2 to go on.
+static int step(struct walk *walk, bool missing_is_made, uint32_t kind) {
+  char *start = walk->rest + strspn(walk->rest, "/");
+  size_t size = strcspn(start, "/");
+  char name[256];
+  if (size >= sizeof name) return errno = ENAMETOOLONG, -1;
+  memcpy(name, start, size);
+  name[size] = 0;
+  memmove(walk->rest, start + size, strlen(start + size) + 1);
+  bool last = walk->rest[strspn(walk->rest, "/")] == 0;
+  int here = walk->directories[walk->depth];
+  bool stay = size == 0 || strcmp(name, ".") == 0, back = strcmp(name, "..") == 0;
+  // ".." is the directory we came from, wherever somebody may have moved this one meanwhile; above the root is the root.
+  if (back && walk->depth > 0) close(walk->directories[walk->depth--]);
+  if (stay || back)
+    return last ? sys_openat2(walk->directories[walk->depth], ".", O_PATH | O_DIRECTORY, 0, STRICT) : -2;
+  int next = sys_openat2(here, name, O_PATH | O_NOFOLLOW, 0, STRICT);
+  if (next < 0 && errno == ENOENT && missing_is_made) next = make_last(here, name, last ? kind : PI_DIRECTORY);
+  if (next < 0) return -1;
+  struct stat status;
+  int error = fstat(next, &status) < 0 ? errno : 0;
+  if (error == 0 && S_ISLNK(status.st_mode)) {
+    close(next);
+    return follow(walk, name) < 0 ? -1 : -2;
   }
-  return parent;
+  if (error == 0 && last) return next;
+  if (error == 0 && !S_ISDIR(status.st_mode)) error = ENOTDIR;
+  if (error == 0 && walk->depth + 1 == DEPTH_MAX) error = ENAMETOOLONG;
+  if (error != 0) return close(next), errno = error, -1;
+  walk->directories[++walk->depth] = next;
+  return -2;
+}
+
+/// Walks component after component, each opened in a directory held open, links and ".." resolved here. The kernel's own
+/// scoped look-up is quicker, but answers EAGAIN at ".." for as long as anybody on the host renames things.
+static int walk_path(int root, const char *path, bool missing_is_made, uint32_t kind) {
+  struct walk walk = {.directories = {root}};
+  strcpy(walk.rest, path);  // at most PI_PATH_MAX bytes: plan.c
+  int result;
+  do result = step(&walk, missing_is_made, kind);
+  while (result == -2);
+  int error = errno;
+  while (walk.depth > 0) close(walk.directories[walk.depth--]);
+  return errno = error, result;
+}
+
+int path_open(int root, const char *path) {
+  int fd = sys_openat2(root, path, O_PATH, 0, IN_ROOT);
+  return fd < 0 && errno == EAGAIN ? walk_path(root, path, false, PI_DIRECTORY) : fd;
 }
 
 int path_make(int root, const char *path, uint32_t kind) {
   int fd = sys_openat2(root, path, O_PATH, 0, IN_ROOT);
-  if (fd < 0 && errno == ENOENT) {
-    char copy[PI_PATH_MAX + 1];
-    strcpy(copy, path);  // at most PI_PATH_MAX bytes: plan.c
-    int links = 0;
-    fd = make(root, copy, kind, &links);
-  }
+  if (fd < 0 && (errno == ENOENT || errno == EAGAIN)) fd = walk_path(root, path, true, kind);
   if (fd < 0) return -1;
   struct stat status;
   int error = fstat(fd, &status) < 0                               ? errno

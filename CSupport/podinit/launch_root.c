@@ -165,7 +165,7 @@ static void mask(struct child *child, const struct container_plan *plan, struct 
   int null = null_device(child, tree->dev), empty = -1;
   for (uint32_t i = 0; i < plan->fixed->masked.count; i++) {
     const char *path = plan_string(child->plan, plan->masked[i]);
-    int target = sys_openat2(tree->root, path, O_PATH, 0, IN_ROOT);
+    int target = path_open(tree->root, path);
     if (target < 0 && (errno == ENOENT || errno == ENOTDIR)) continue;
     struct stat status;
     if (target < 0 || fstat(target, &status) < 0) child_fail(child, PI_STEP_MASK, path);
@@ -190,7 +190,7 @@ static void mask(struct child *child, const struct container_plan *plan, struct 
 static void protect(struct child *child, const struct container_plan *plan, struct tree *tree) {
   for (uint32_t i = 0; i < plan->fixed->read_only.count; i++) {
     const char *path = plan_string(child->plan, plan->read_only[i]);
-    int target = sys_openat2(tree->root, path, O_PATH, 0, IN_ROOT);
+    int target = path_open(tree->root, path);
     if (target < 0 && (errno == ENOENT || errno == ENOTDIR)) continue;
     int copy = target < 0 ? -1 : sys_open_tree(target, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE);
     if (copy < 0 || sys_mount_setattr(copy, AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, 0) < 0 || sys_attach(copy, target) < 0)

@@ -22,7 +22,7 @@ enum { PROC_MAGIC = 0x9fa0, DEVPTS_MAGIC = 0x1cd1 };
 static inline int sys_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
   struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
   // EAGAIN: a rename or mount raced with the scoped look-up (openat2(2)); try again, but not for ever.
-  for (int attempt = 0; attempt < 256; attempt++) {
+  for (int attempt = 0; attempt < 16; attempt++) {
     int fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
     if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) return fd;
   }

@@ -48,8 +48,9 @@ extension Cgroup {
 
     /// Kills `pids` as far as they are still in the cgroup, and waits until one of them is gone.
     private func killAndAwait(_ pids: [pid_t], until deadline: ContinuousClock.Instant) throws(CgroupError) {
-        guard !pids.contains(0) else { throw .notEmpty(cgroup: path, processes: pids) }
-        let held = HeldProcesses(pids.prefix(256))
+        // 0 is a process outside of this PID namespace: nothing to hold it by; cgroup.kill may have reached it.
+        let held = HeldProcesses(pids.filter { $0 != 0 }.prefix(256))
+        if held.pidfds.isEmpty { _ = poll(nil, 0, 1) }
         // A pid may have passed to a stranger between the list and pidfd_open. Whoever is in the list now and has a pidfd
         // is either the process that the pidfd holds, or a later one, and then the pidfd's signal reaches nobody.
         let members = Set(try processes())

@@ -57,11 +57,12 @@ public struct BaseChain: Sendable, Hashable {
     public static let sourceNATPriority: Int32 = 100
 }
 
-/// A rule: statements run from left to right until one does not match.
+/// A rule: statements run from left to right until one does not match. Equality is about what the rule does: its handle and
+/// what its counters have counted take no part in it.
 public struct Rule: Sendable {
     public var statements: [Statement]
     public var comment: String?
-    /// The kernel's number for this rule, known in dumps only; takes no part in equality.
+    /// The kernel's number for this rule, known in dumps only.
     public var handle: UInt64?
 
     public init(_ statements: [Statement], comment: String? = nil, handle: UInt64? = nil) {
@@ -73,11 +74,21 @@ public struct Rule: Sendable {
 
 extension Rule: Hashable {
     public static func == (left: Rule, right: Rule) -> Bool {
-        left.comment == right.comment && left.statements == right.statements
+        left.comment == right.comment && left.statements.elementsEqual(right.statements) { $0.does(as: $1) }
     }
 
     public func hash(into hasher: inout Hasher) {
-        hasher.combine(statements)
+        for statement in statements {
+            if case .counter = statement { continue }
+            hasher.combine(statement)
+        }
         hasher.combine(comment)
+    }
+}
+
+extension Statement {
+    fileprivate func does(as other: Statement) -> Bool {
+        if case .counter = self, case .counter = other { return true }
+        return self == other
     }
 }

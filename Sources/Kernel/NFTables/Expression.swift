@@ -114,7 +114,7 @@ public enum RejectReason: Sendable, Hashable {
     /// ICMP (in family ip6 ICMPv6, in inet whichever fits) port unreachable: what `reject` alone means.
     case portUnreachable
     case tcpReset
-    /// ICMP destination unreachable with this code; family ip only.
+    /// ICMP destination unreachable with this code; IPv4 only.
     case icmp(code: UInt8)
 }
 

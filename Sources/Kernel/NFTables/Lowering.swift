@@ -8,11 +8,11 @@ public struct EncodingError: Error, Sendable, Hashable, CustomStringConvertible 
 
 /// Translates the statements of one rule.
 struct Lowering {
-    private let family: Family
-    private(set) var instructions: [Instruction] = []
+    fileprivate let family: Family
+    fileprivate(set) var instructions: [Instruction] = []
     /// What earlier statements of the rule have made sure of.
     private var knownTransport: TransportProtocol?
-    private var knownFamily: Family?
+    fileprivate var knownFamily: Family?
 
     init(family: Family) {
         self.family = family
@@ -131,7 +131,7 @@ struct Lowering {
             }
             instructions.append(.reject(type: RejectNumber.tcpReset, code: 0))
         case .icmp(let code):
-            guard family == .ipv4 else { throw EncodingError("ICMP codes are for tables of family ip") }
+            try require(.ipv4, for: "reject with icmp")
             instructions.append(.reject(type: RejectNumber.icmp, code: code))
         case .portUnreachable:
             switch family {
@@ -190,14 +190,7 @@ struct Lowering {
 
     /// Adds the match that makes sure the packet has the field at all, if no earlier statement did.
     private mutating func require(_ field: PayloadField) throws(EncodingError) {
-        if let needed = field.familyDependency, needed != knownFamily {
-            guard family == .inet, knownFamily == nil else {
-                throw EncodingError("\(field.layout.text) in a rule for family \((knownFamily ?? family).name)")
-            }
-            instructions.append(.meta(.nfproto, to: 0))
-            instructions.append(.compare(.equal, register: 0, [needed == .ipv4 ? 2 : 10]))
-            knownFamily = needed
-        }
+        if let needed = field.familyDependency { try require(needed, for: field.layout.text) }
         if let needed = field.transportDependency, needed != knownTransport {
             guard knownTransport == nil else {
                 throw EncodingError("\(field.layout.text) in a rule for \(knownTransport?.name ?? "")")
@@ -206,6 +199,19 @@ struct Lowering {
             instructions.append(.compare(.equal, register: 0, [needed.rawValue]))
             knownTransport = needed
         }
+    }
+}
+
+extension Lowering {
+    /// Adds the match that makes sure of the packet's family in an `inet` table, if no earlier statement did.
+    private mutating func require(_ needed: Family, for what: String) throws(EncodingError) {
+        if needed == knownFamily { return }
+        guard family == .inet, knownFamily == nil else {
+            throw EncodingError("\(what) in a rule for family \((knownFamily ?? family).name)")
+        }
+        instructions.append(.meta(.nfproto, to: 0))
+        instructions.append(.compare(.equal, register: 0, [needed == .ipv4 ? 2 : 10]))
+        knownFamily = needed
     }
 }
 

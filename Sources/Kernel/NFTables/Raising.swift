@@ -198,6 +198,9 @@ struct Raising {
         case (RejectNumber.icmp, .ipv4):
             statements.append(
                 .reject(code == RejectNumber.icmpPortUnreachable ? .portUnreachable : .icmp(code: code)))
+        case (RejectNumber.icmp, .inet) where knownFamily == .ipv4:
+            dropDependency(.match(.meta(.nfproto), .equal, Literal(type: .nfproto, bytes: [2])))
+            statements.append(.reject(.icmp(code: code)))
         case (RejectNumber.icmp, .ipv6) where code == RejectNumber.icmp6PortUnreachable,
             (RejectNumber.icmpx, .inet) where code == RejectNumber.icmpxPortUnreachable:
             statements.append(.reject(.portUnreachable))

@@ -125,6 +125,12 @@ public struct ResolvedUser: Sendable, Hashable {
     public var name: String?
     /// The home directory in /etc/passwd, else "/".
     public var home: String
+
+    public init(user: ContainerUser, name: String?, home: String) {
+        self.user = user
+        self.name = name
+        self.home = home
+    }
 }
 
 /// Why a user could not be resolved.

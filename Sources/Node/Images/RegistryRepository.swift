@@ -78,11 +78,19 @@ final class RegistryRepository: Sendable {
         func isReached(_ failure: RegistryFailure) -> Bool {
             if case .unreachable = failure { false } else { true }
         }
-        guard let chosen = failures.last(where: { isReached($0.failure) }) ?? failures.last else {
+        // A certificate that nobody trusts is what is wrong, not that its server then answers no plain HTTP.
+        let untrusted = failures.last { failure in
+            failure.failure.reason.contains("certificate")
+                && failures.last.map { $0.endpoint.base.authority == failure.endpoint.base.authority } ?? false
+        }
+        guard let chosen = untrusted ?? failures.last(where: { isReached($0.failure) }) ?? failures.last else {
             return .registryUnreachable(registry: reference.registry, endpoint: "", reason: "no endpoint")
         }
-        let others = failures.filter { $0.endpoint != chosen.endpoint }
-            .map { "\($0.endpoint.base): \($0.failure.reason)" }
+        // The attempt by HTTPS at a loopback registry that then answered by plain HTTP is nobody's concern.
+        let others = failures.filter {
+            $0.endpoint != chosen.endpoint && $0.endpoint.base.authority != chosen.endpoint.base.authority
+        }
+        .map { "\($0.endpoint.base): \($0.failure.reason)" }
         let reason = ([chosen.failure.reason] + others).joined(separator: "; ")
         let name =
             target.contains(":") && reference.digest?.description != target

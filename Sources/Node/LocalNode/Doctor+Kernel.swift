@@ -105,7 +105,7 @@ extension Doctor {
             }
             var detail = "RuntimeDefault has \(program.instructionCount) instructions"
             if !program.unknownNames.isEmpty {
-                detail += "; libseccomp does not know \(program.unknownNames.count) newer calls, which stay denied"
+                detail += "; libseccomp does not know \(program.unknownNames.count) newer calls, which fail"
             }
             return DoctorCheck("kernel", "seccomp", .ok, detail)
         } catch {

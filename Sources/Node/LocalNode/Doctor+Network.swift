@@ -15,7 +15,7 @@ extension Doctor {
                 )
             ]
         }
-        return checks + [Self.forwarding(), Self.nftProgram()]
+        return checks + [Self.forwarding(), Self.firewall(), Self.nftProgram()]
     }
 
     /// Each kind of rule by itself in a table of its own.
@@ -92,6 +92,35 @@ extension Doctor {
             ? DoctorCheck("network", "ip_forward", .ok, "on")
             : DoctorCheck(
                 "network", "ip_forward", .ok, "off; the node turns it on when it starts, and reset turns it off again")
+    }
+
+    /// Looks at this host's own rules, and only looks: a forward chain of somebody else that drops by default (Docker's, a
+    /// firewall's) drops pods' packets too, whatever swiftlet's tables accept.
+    private static func firewall() -> DoctorCheck {
+        do {
+            var socket = try NFTablesSocket()
+            var tables: [Table] = []
+            for name in try socket.tableNames() where name.family == .ipv4 || name.family == .inet {
+                if let table = try socket.snapshot(of: name, elements: false).table { tables.append(table) }
+            }
+            return firewall(tables)
+        } catch {
+            return DoctorCheck(
+                "network", "forward policy", .warning, "\(error)", remedy: "run as root, and look at: nft list ruleset")
+        }
+    }
+
+    static func firewall(_ tables: [Table]) -> DoctorCheck {
+        let dropping = tables.filter { table in
+            table.chains.contains { $0.hook?.hook == .forward && $0.hook?.policy == .drop }
+        }
+        guard !dropping.isEmpty else {
+            return DoctorCheck("network", "forward policy", .ok, "no nftables chain drops forwarded packets by default")
+        }
+        return DoctorCheck(
+            "network", "forward policy", .warning,
+            "drop in table \(dropping.map(\.name.description).joined(separator: ", "))",
+            remedy: "accept there what comes from and goes to the pods' addresses (--pod-cidr)")
     }
 
     private static func nftProgram() -> DoctorCheck {

@@ -68,7 +68,7 @@ public struct Reset: Sendable {
         }
         removeEmptyParents()
         for mount in Self.mounts(below: [settings.dataDirectory, settings.runDirectory]).reversed() {
-            attempt("mount \(mount)") { try check(umount2(mount, Int32(MNT_DETACH.rawValue)), "umount2", mount) }
+            attempt("mount \(mount)") { try unmount(mount) }
         }
         attempt("pod network") { try PodNetwork.removeEverything(directory: "\(settings.dataDirectory)/network") }
         attempt("nftables table ip swiftlet-proxy") {

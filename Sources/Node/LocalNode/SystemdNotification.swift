@@ -18,7 +18,7 @@ enum SystemdNotification {
         let length = socklen_t(MemoryLayout<sa_family_t>.size + path.count)
         withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                _ = sendto(socket.number, state, state.utf8.count, Int32(MSG_NOSIGNAL.rawValue), pointer, length)
+                _ = sendto(socket.number, state, state.utf8.count, Int32(MSG_NOSIGNAL), pointer, length)
             }
         }
     }

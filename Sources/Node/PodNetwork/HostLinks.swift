@@ -60,7 +60,9 @@ struct HostLinks: ~Copyable, Sendable {
         let byName = Dictionary(links.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         for lease in leases {
             // The alias is written last but for the host ports: a link without it was never finished.
-            guard let link = byName[lease.interface], Lease.uid(inAlias: link.alias) == lease.uid else {
+            guard let link = byName[lease.interface], Lease.uid(inAlias: link.alias) == lease.uid,
+                configuration.allows(lease)
+            else {
                 report.lost.append(lease.uid)
                 continue
             }
@@ -91,8 +93,9 @@ struct HostLinks: ~Copyable, Sendable {
 }
 
 extension HostLinks {
-    /// Throws if somebody else's network on this host shares addresses with the pod CIDR.
-    mutating func checkForOverlap() throws(PodNetworkError) {
+    /// Throws if somebody else's network on this host shares addresses with the pod CIDR. `former` is the node's address of
+    /// an earlier configuration.
+    mutating func checkForOverlap(former: IPv4Address?) throws(PodNetworkError) {
         let cidr = configuration.podCIDR
         let names: [Int32: String]
         let addresses: [Address]
@@ -108,7 +111,8 @@ extension HostLinks {
         }
         for address in addresses {
             // The network's first two addresses alone are the node's own: its overlay's and its pod network's.
-            let isOwn = address.address == cidr.address || address.address == .v4(configuration.nodeAddress)
+            let own = [cidr.address, .v4(configuration.nodeAddress)] + (former.map { [.v4($0)] } ?? [])
+            let isOwn = own.contains(address.address)
             if isOwn && address.prefixLength == 32 { continue }
             guard let network = CIDR(containing: address.address, prefixLength: address.prefixLength),
                 network.overlaps(cidr)
@@ -132,7 +136,14 @@ extension HostLinks {
         ]
     }
 
-    mutating func prepare() throws(NetlinkError) { try routes.apply(nodeChanges) }
+    /// Sets up what all pods share, in place of what an earlier configuration had.
+    mutating func prepare(former: IPv4Address?) throws(NetlinkError) {
+        if let former, former != configuration.nodeAddress { try removeNodeAddress(former) }
+        try routes.apply(nodeChanges)
+        let ours = try routes.routes(origin: PodNetworkConfiguration.routeProtocol)
+        let stale = ours.filter { $0.kind == .unreachable && $0.destination != configuration.podCIDR }
+        try routes.apply(stale.map { .deleteRoute($0) })
+    }
 
     mutating func removeNodeAddress(_ address: IPv4Address) throws(NetlinkError) {
         for case .some(let error) in try routes.attempt([.deleteAddress(nodeAddress(address))])

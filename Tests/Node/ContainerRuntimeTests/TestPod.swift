@@ -116,7 +116,9 @@ struct LogLine: Equatable {
 
     /// Every line of a log file; one that is not of the format fails the test.
     static func parse(_ content: String) throws -> [LogLine] {
-        try content.split(separator: "\n").map { line in
+        // A Character of Swift may be CR and LF together.
+        try content.unicodeScalars.split(separator: "\n").map { scalars in
+            let line = String(scalars)
             let parts = line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).map(String.init)
             let time = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z/
             guard parts.count == 4, parts[0].wholeMatch(of: time) != nil, ["stdout", "stderr"].contains(parts[1]),
@@ -131,9 +133,12 @@ struct LogLine: Equatable {
 func makeImage(_ path: String) throws {
     for directory in ["bin", "etc", "tmp", "var"] { try makeDirectories("\(path)/\(directory)") }
     try writeFileAtomically("\(path)/bin/busybox", try readFile("/bin/busybox"), mode: 0o755)
-    for applet in [
-        "sh", "cat", "echo", "ls", "id", "sleep", "true", "stat", "head", "yes", "tr", "test", "tty", "mount",
-    ] {
+    let applets = [
+        "sh", "cat", "echo", "ls", "id", "sleep", "true", "stat", "head", "yes", "tr", "test", "tty", "mount", "sed",
+        "od",
+        "grep", "touch", "mkdir", "ps", "printf", "seq", "stty", "env", "chmod",
+    ]
+    for applet in applets {
         try check(symlink("busybox", "\(path)/bin/\(applet)"), "symlink", applet)
     }
     try check(chmod("\(path)/tmp", 0o1777), "chmod", "tmp")

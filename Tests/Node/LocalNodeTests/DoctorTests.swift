@@ -1,6 +1,7 @@
 // The doctor on this host, and what its report looks like.
 import JSONTree
 import Linux
+import NFTables
 import Testing
 
 @testable import LocalNode
@@ -43,6 +44,17 @@ struct DoctorTests {
         let before = try traces()
         _ = Doctor(dataDirectory: "/tmp", runDirectory: "/tmp").examine()
         #expect(try traces() == before)
+    }
+
+    @Test func aFirewallThatDropsForwardedPacketsIsNamed() {
+        func table(_ name: String, _ policy: BaseChain.Policy) -> Table {
+            Table(
+                TableName(.ipv4, name),
+                chains: [Chain("FORWARD", hook: BaseChain(.filter, .forward, priority: 0, policy: policy))])
+        }
+        #expect(Doctor.firewall([table("mine", .accept)]).status == .ok)
+        let check = Doctor.firewall([table("mine", .accept), table("filter", .drop)])
+        #expect(check.status == .warning && check.detail == "drop in table ip filter" && check.remedy != nil)
     }
 
     @Test func theTextShowsProblemsWithTheirRemediesAndTotals() {

@@ -15,7 +15,7 @@ final class TestNode {
     let namespace: TestNamespace
     let outside: TestNamespace
     let directory: String
-    let configuration: PodNetworkConfiguration
+    private(set) var configuration: PodNetworkConfiguration
     private var owner: PodNetwork?
 
     /// The one owner there is.
@@ -51,8 +51,9 @@ final class TestNode {
     }
 
     /// As if the agent had been killed and started again.
-    func restart() throws {
+    func restart(podCIDR: String? = nil) throws {
         owner = nil
+        if let podCIDR { configuration.podCIDR = try #require(CIDR(podCIDR)) }
         owner = try PodNetwork(configuration: configuration, directory: directory, in: namespace.descriptor)
     }
 
