@@ -94,7 +94,7 @@ struct NodeCommand: ParsableCommand {
                 lifetime: onDemand ? .onDemand(idleSeconds: idleSeconds) : .untilStopped, version: Swiftlet.version,
                 readiness: readyDescriptor, logger: options.logger("swiftlet"))
             Task.detached {
-                do {
+                do throws(NodeError) {
                     try await agent.run()
                     Glibc.exit(0)
                 } catch {
@@ -109,14 +109,10 @@ struct NodeCommand: ParsableCommand {
     }
 
     /// Stops the agent at the first signal and ends the program at the second.
-    private func stop(_ agent: NodeAgent, on signals: borrowing ForwardedSignals) -> Never {
-        var stopping = false
-        while true {
-            let number = signals.wait()
-            if stopping { Glibc.exit(128 + number) }
-            stopping = true
-            agent.stop(because: number == SIGINT ? "interrupted" : "signal \(number)")
-        }
+    private func stop(_ agent: NodeAgent, on signals: borrowing ForwardedSignals) {
+        let first = signals.wait()
+        agent.stop(because: first == SIGINT ? "interrupted" : "signal \(first)")
+        Glibc.exit(128 + signals.wait())
     }
 
     /// What the flags say; an agent in the background goes on with what the last one was told.
