@@ -45,7 +45,8 @@ struct AgentConnection {
             }
             usleep(20_000)
         }
-        throw CommandError("the agent at \(controlSocketPath(runDirectory: options.runDirectory)) is about to quit and stays so")
+        throw CommandError(
+            "the agent at \(controlSocketPath(runDirectory: options.runDirectory)) is about to quit and stays so")
     }
 
     private func connect(_ absence: Absence) throws -> ControlClient? {

@@ -36,7 +36,9 @@ struct PodExecCommand: ParsableCommand {
     var command: [String] = []
 
     func validate() throws {
-        if command.isEmpty { throw ValidationError("Missing the command: swiftlet pod exec POD -- COMMAND [ARGUMENT…]") }
+        if command.isEmpty {
+            throw ValidationError("Missing the command: swiftlet pod exec POD -- COMMAND [ARGUMENT…]")
+        }
     }
 
     func run() throws {

@@ -105,7 +105,8 @@ public final class NodeAgent: Sendable {
         let server: ControlServer
         do throws(SystemError) {
             server = try ControlServer(
-                runDirectory: settings.runDirectory, version: version, eventLoop: loop, handler: { try await self.serve($0) })
+                runDirectory: settings.runDirectory, version: version, eventLoop: loop,
+                handler: { try await self.serve($0) })
         } catch {
             throw NodeError("\(error)")
         }
@@ -123,7 +124,9 @@ public final class NodeAgent: Sendable {
     }
 
     /// Starts to follow the manifest directory, if there is one: its first reading is done when this returns.
-    private func follow(_ services: ServiceRunner, _ work: inout [Task<Void, Never>]) async throws(NodeError) -> ManifestWatch? {
+    private func follow(_ services: ServiceRunner, _ work: inout [Task<Void, Never>]) async throws(NodeError)
+        -> ManifestWatch?
+    {
         guard let manifests else { return nil }
         let watch: ManifestWatch
         do throws(SystemError) {

@@ -6,7 +6,9 @@ enum SystemdNotification {
     static func send(_ state: String) {
         guard let variable = getenv("NOTIFY_SOCKET") else { return }
         var path = Array(String(cString: variable).utf8)
-        guard path.count > 1, path.count < 108, path[0] == UInt8(ascii: "/") || path[0] == UInt8(ascii: "@") else { return }
+        guard path.count > 1, path.count < 108, path[0] == UInt8(ascii: "/") || path[0] == UInt8(ascii: "@") else {
+            return
+        }
         // An abstract name begins with a zero byte.
         if path[0] == UInt8(ascii: "@") { path[0] = 0 }
         let socket = OwnedDescriptor(

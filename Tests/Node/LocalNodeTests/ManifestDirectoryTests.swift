@@ -230,7 +230,9 @@ struct ManifestRunnerTests {
             world, ["create default/web 1", "remove default/web", "create default/web 2", "remove default/web"])
     }
 
-    @Test("removes at its start the pods of files that are gone, and leaves those of a broken file", .timeLimit(.minutes(1)))
+    @Test(
+        "removes at its start the pods of files that are gone, and leaves those of a broken file",
+        .timeLimit(.minutes(1)))
     func start() async throws {
         let (files, world) = (try TemporaryDirectory(), World())
         let gone = desired("gone", in: "\(files.path)/gone.yaml")

@@ -66,7 +66,8 @@ struct ManifestPlanTests {
         #expect(pod.uid == desired("web", in: "/m/a.yaml").uid)
         #expect(pod.uid.utf8.count == 32)
         let others = [
-            desired("api", in: "/m/a.yaml"), desired("web", in: "/m/b.yaml"), desired("web", in: "/m/a.yaml", image: "x"),
+            desired("api", in: "/m/a.yaml"), desired("web", in: "/m/b.yaml"),
+            desired("web", in: "/m/a.yaml", image: "x"),
             DesiredPod(pod: pod.pod, tree: pod.tree, source: pod.source, nodeName: "other"),
         ]
         #expect(Set(others.map(\.uid) + [pod.uid]).count == 5)

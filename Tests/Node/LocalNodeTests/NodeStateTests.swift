@@ -63,10 +63,13 @@ struct NodeStateTests {
     @Test("name pods by name, namespace and uid")
     func find() throws {
         let directory = try TemporaryDirectory()
-        for (uid, namespace, name) in [("aaaa1111", "default", "web"), ("aaaa2222", "test", "web"), ("bbbb3333", "test", "api")] {
+        for (uid, namespace, name) in [
+            ("aaaa1111", "default", "web"), ("aaaa2222", "test", "web"), ("bbbb3333", "test", "api"),
+        ] {
             try directory.write(
                 "pods/\(uid)/pod.json",
-                "{\"uid\":\"\(uid)\",\"pod\":{\"metadata\":{\"name\":\"\(name)\",\"namespace\":\"\(namespace)\"},\"spec\":{}}}")
+                "{\"uid\":\"\(uid)\",\"pod\":{\"metadata\":{\"name\":\"\(name)\",\"namespace\":\"\(namespace)\"},\"spec\":{}}}"
+            )
         }
         try directory.write("pods/half/pod.json", "{")
         let pods = PodOnDisk.all(dataDirectory: directory.path)
@@ -131,7 +134,8 @@ struct ServiceRunnerTests {
             state.withLock {
                 $0.pods.append(
                     EndpointCandidate(
-                        namespace: "default", name: name, labels: ["app": "web"], address: address, isReady: true, ports: []))
+                        namespace: "default", name: name, labels: ["app": "web"], address: address, isReady: true,
+                        ports: []))
             }
         }
     }

@@ -7,7 +7,9 @@ import Testing
 /// 2026-11-21T04:00:00Z
 private let now: Int64 = 1_795_233_600
 
-private func pod(_ status: String, spec: String = "{\"containers\":[{\"name\":\"a\"}]}", metadata: String = "") throws -> PodSummaryLine {
+private func pod(_ status: String, spec: String = "{\"containers\":[{\"name\":\"a\"}]}", metadata: String = "") throws
+    -> PodSummaryLine
+{
     let text =
         "{\"metadata\":{\"name\":\"web\",\"namespace\":\"default\",\"creationTimestamp\":\"2026-11-21T03:58:00Z\"\(metadata)},"
         + "\"spec\":\(spec),\"status\":\(status)}"
@@ -19,7 +21,10 @@ struct PodSummaryLineTests {
     @Test(
         "has the status that kubectl would show",
         arguments: [
-            (#"{"phase":"Running","containerStatuses":[{"name":"a","ready":true,"state":{"running":{}}}]}"#, "Running", 1),
+            (
+                #"{"phase":"Running","containerStatuses":[{"name":"a","ready":true,"state":{"running":{}}}]}"#,
+                "Running", 1
+            ),
             (#"{"phase":"Pending"}"#, "Pending", 0),
             (
                 #"{"phase":"Pending","containerStatuses":[{"name":"a","state":{"waiting":{"reason":"ContainerCreating"}}}]}"#,
@@ -41,7 +46,10 @@ struct PodSummaryLineTests {
                 #"{"phase":"Failed","containerStatuses":[{"name":"a","state":{"terminated":{"exitCode":137,"reason":"OOMKilled"}}}]}"#,
                 "OOMKilled", 0
             ),
-            (#"{"phase":"Failed","containerStatuses":[{"name":"a","state":{"terminated":{"exitCode":3}}}]}"#, "ExitCode:3", 0),
+            (
+                #"{"phase":"Failed","containerStatuses":[{"name":"a","state":{"terminated":{"exitCode":3}}}]}"#,
+                "ExitCode:3", 0
+            ),
             (
                 #"{"phase":"Failed","containerStatuses":[{"name":"a","state":{"terminated":{"exitCode":143,"signal":15}}}]}"#,
                 "Signal:15", 0
@@ -73,7 +81,10 @@ struct PodSummaryLineTests {
         "counts init containers until they are done",
         arguments: [
             (#"[{"name":"one","state":{"running":{}}}]"#, "Init:0/3", 0),
-            (#"[{"name":"one","state":{"terminated":{"exitCode":0}}},{"name":"two","state":{"waiting":{"reason":"PodInitializing"}}}]"#, "Init:1/3", 0),
+            (
+                #"[{"name":"one","state":{"terminated":{"exitCode":0}}},{"name":"two","state":{"waiting":{"reason":"PodInitializing"}}}]"#,
+                "Init:1/3", 0
+            ),
             (#"[{"name":"one","state":{"terminated":{"exitCode":1,"reason":"Error"}}}]"#, "Init:Error", 0),
             (#"[{"name":"one","state":{"terminated":{"exitCode":2}}}]"#, "Init:ExitCode:2", 0),
             (#"[{"name":"one","state":{"waiting":{"reason":"CrashLoopBackOff"}}}]"#, "Init:CrashLoopBackOff", 0),
@@ -112,7 +123,8 @@ struct PodSummaryLineTests {
     @Test(
         "tells time as kubectl does",
         arguments: [
-            (-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (600, "10m"), (10799, "179m"),
+            (-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (600, "10m"),
+            (10799, "179m"),
             (10800, "3h"), (12600, "3h30m"), (28800, "8h"), (172799, "47h"), (172800, "2d"), (180000, "2d2h"),
             (691200, "8d"), (63_072_000, "2y"), (63_158_400, "2y1d"),
         ] as [(Int64, String)])
@@ -157,11 +169,17 @@ struct TextTableTests {
         let usage = ResourceUsage.between(try reading(0, 0), try reading(2_000_000_000, 500_000_000))
         #expect(usage.map(\.container) == ["", "a"])
         #expect(usage.map(\.cpu) == [0.25, 0.25])
-        #expect(ResourceUsage.table(usage).split(separator: "\n").last == "default     web   a           250m         1024     2")
+        #expect(
+            ResourceUsage.table(usage).split(separator: "\n").last
+                == "default     web   a           250m         1024     2")
         #expect(ResourceUsage.between(["pods": []], try reading(1, 1)).first?.cpu == nil)
     }
 
-    @Test("write bytes as quantities", arguments: [(0, "0"), (10239, "10239"), (10240, "10Ki"), (20 << 20, "20Mi"), (9 << 30, "9216Mi"), (12 << 30, "12Gi")] as [(Int64, String)])
+    @Test(
+        "write bytes as quantities",
+        arguments: [
+            (0, "0"), (10239, "10239"), (10240, "10Ki"), (20 << 20, "20Mi"), (9 << 30, "9216Mi"), (12 << 30, "12Gi"),
+        ] as [(Int64, String)])
     func bytes(_ number: Int64, _ expected: String) {
         #expect(humanBytes(number) == expected)
     }

@@ -46,7 +46,8 @@ struct ServiceAllocationsTests {
     @Test("come back the same where the record was lost and nothing else was there")
     func deterministic() {
         var (one, two) = (ServiceAllocations(), ServiceAllocations())
-        #expect(one.assign([service("web")], range: range).services == two.assign([service("web")], range: range).services)
+        #expect(
+            one.assign([service("web")], range: range).services == two.assign([service("web")], range: range).services)
     }
 
     @Test("that are asked for are given, and go before those that are handed out")
@@ -97,7 +98,8 @@ struct ServiceAllocationsTests {
             ),
             (
                 service(
-                    "x", type: .nodePort, ports: [port(80, name: "a", nodePort: 30001), port(81, name: "b", nodePort: 30001)]),
+                    "x", type: .nodePort,
+                    ports: [port(80, name: "a", nodePort: 30001), port(81, name: "b", nodePort: 30001)]),
                 "spec.ports[1].nodePort: 30001/TCP is asked for twice"
             ),
         ])
@@ -187,7 +189,9 @@ struct ServiceAllocationsTests {
         #expect(try listDirectory("\(directory.path)/services") == ["allocations.json"])
     }
 
-    @Test("come from a network that is one", arguments: ["10.43.0.0", "10.43.0.1/16", "10.43.0.0/31", "10.43.0.0/7", "x/16", "10.43.0.0/016", "fd00::/64"])
+    @Test(
+        "come from a network that is one",
+        arguments: ["10.43.0.0", "10.43.0.1/16", "10.43.0.0/31", "10.43.0.0/7", "x/16", "10.43.0.0/016", "fd00::/64"])
     func badRange(_ text: String) {
         #expect(ServiceRange(text) == nil)
     }
