@@ -76,7 +76,8 @@ let package = Package(
         room(
             "Node", "PodEngine",
             [
-                "CLinux", "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime",
+                "CLinux", "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI",
+                "ContainerRuntime",
                 "Images", "PodNetwork", logging,
             ]),
         room("Node", "ControlSocket", ["Linux", "JSONTree"]),
@@ -84,15 +85,15 @@ let package = Package(
             "Node", "LocalNode",
             [
                 "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "Manifests", "Images",
-                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", logging,
+                "PodNetwork", "ServiceProxy", "ContainerRuntime", "PodEngine", "ControlSocket", logging,
             ]),
 
         // Commands.
         .executableTarget(
             name: "swiftlet",
             dependencies: [
-                "CLinux", "Linux", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images", "PodNetwork",
-                "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
+                "CLinux", "Linux", "NFTables", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images",
+                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
             ],
             path: "Sources/Commands/swiftlet", swiftSettings: strict),
 

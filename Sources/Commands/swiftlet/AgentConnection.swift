@@ -45,7 +45,8 @@ struct AgentConnection {
             }
             usleep(20_000)
         }
-        throw CommandError("the agent at \(controlSocketPath(runDirectory: options.runDirectory)) is about to quit and stays so")
+        throw CommandError(
+            "the agent at \(controlSocketPath(runDirectory: options.runDirectory)) is about to quit and stays so")
     }
 
     private func connect(_ absence: Absence) throws -> ControlClient? {
@@ -83,10 +84,10 @@ struct BackgroundAgent {
 
     /// Starts it and waits until it serves. Another command that starts one at the same time is waited for likewise.
     func start() throws {
-        var ends: [Int32] = [-1, -1]
+        let ends: [Int32]
         do {
             try makeDirectories(options.runDirectory, mode: 0o700)
-            try check(pipe2(&ends, O_CLOEXEC), "pipe2")
+            ends = try makePipe()
         } catch {
             throw CommandError("cannot start the agent: \(error)")
         }
@@ -163,4 +164,12 @@ struct BackgroundAgent {
         }
         return variables
     }
+}
+
+/// Both ends of a pipe, the reading one first, close-on-exec; the caller closes them.
+func makePipe() throws(SystemError) -> [Int32] {
+    var ends: [Int32] = [-1, -1]
+    try check(pipe(&ends), "pipe")
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    return ends
 }

@@ -4,28 +4,6 @@ import ControlSocket
 import JSONTree
 import Linux
 
-/// Signals of this process as a descriptor (signalfd(2)). To be made while the process has one thread.
-struct ForwardedSignals: ~Copyable {
-    let descriptor: OwnedDescriptor
-    static let numbers = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH]
-
-    init() throws(SystemError) {
-        var set = sigset_t()
-        sigemptyset(&set)
-        for number in Self.numbers { sigaddset(&set, number) }
-        pthread_sigmask(SIG_BLOCK, &set, nil)
-        let flags = Int32(SFD_CLOEXEC.rawValue) | Int32(SFD_NONBLOCK.rawValue)
-        descriptor = OwnedDescriptor(owning: try check(signalfd(-1, &set, flags), "signalfd"))
-    }
-
-    /// The next signal that came; nil when there is none.
-    borrowing func next() -> Int32? {
-        var info = signalfd_siginfo()
-        let size = MemoryLayout<signalfd_siginfo>.size
-        return read(descriptor.number, &info, size) == size ? Int32(info.ssi_signo) : nil
-    }
-}
-
 /// A terminal in raw mode: what is typed goes through unchanged. As it was again when the value ends.
 struct RawTerminal: ~Copyable {
     private let descriptor: Int32
@@ -95,8 +73,12 @@ struct ExecSession: ~Copyable {
     static func pipes(passesInput: Bool) throws(ControlError) -> ExecSession {
         var session = ExecSession(usesTerminal: false, passesInput: passesInput, ours: [], theirs: [])
         for stream in 0..<3 {
-            var ends: [Int32] = [-1, -1]
-            guard pipe2(&ends, O_CLOEXEC) == 0 else { throw ControlError(.failed, "\(SystemError("pipe2"))") }
+            let ends: [Int32]
+            do throws(SystemError) {
+                ends = try makePipe()
+            } catch {
+                throw ControlError(.failed, error.description)
+            }
             session.ours.append(stream == 0 ? ends[1] : ends[0])
             session.theirs.append(stream == 0 ? ends[0] : ends[1])
             _ = fcntl(session.ours[stream], F_SETFL, O_NONBLOCK)
@@ -195,8 +177,8 @@ struct ExecSession: ~Copyable {
             if pollers[3].revents & Int16(POLLERR) != 0 { input.targetGone = true }
             for index in outputs.indices where pollers[4 + index].revents != 0 { Self.pass(&outputs[index]) }
             if pollers[1].revents != 0 {
-                while let signal = signals.next() where signal != SIGWINCH {
-                    try client.input(["signal": .integer(Int64(signal))])
+                while let signal = signals.next() {
+                    if signal != SIGWINCH { try client.input(["signal": .integer(Int64(signal))]) }
                 }
             }
             if pollers[0].revents != 0 { code = try Self.exitCode(try client.receive(wait: false)) }

@@ -3,7 +3,7 @@ import Linux
 import LocalNode
 
 /// `swiftlet node`: the agent of this host.
-struct NodeCommand: AsyncParsableCommand {
+struct NodeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "node",
         abstract: "Run the agent of this host in the foreground.",
@@ -24,10 +24,10 @@ struct NodeCommand: AsyncParsableCommand {
     var manifests: String?
 
     @Option(help: ArgumentHelp("Addresses for pods.", valueName: "cidr"))
-    var podCidr: String?
+    var podCidr = "10.42.0.0/24"
 
     @Option(help: ArgumentHelp("Cluster IPs for Services.", valueName: "cidr"))
-    var serviceCidr: String?
+    var serviceCidr = "10.43.0.0/16"
 
     @Option(help: "The name of this node; the host's name where not given.")
     var nodeName: String?
@@ -38,7 +38,7 @@ struct NodeCommand: AsyncParsableCommand {
     var logDir: String?
 
     @Option(help: ArgumentHelp("The cgroup above all pods.", valueName: "path"))
-    var cgroupParent: String?
+    var cgroupParent = "/kubepods"
 
     @Option(
         parsing: .singleValue,
@@ -48,7 +48,7 @@ struct NodeCommand: AsyncParsableCommand {
     var clusterDns: [String] = []
 
     @Option(help: "The domain of cluster names in pods.")
-    var clusterDomain: String?
+    var clusterDomain = "cluster.local"
 
     @Option(help: "Most processes of one pod.")
     var podPidsLimit: Int64?
@@ -71,14 +71,12 @@ struct NodeCommand: AsyncParsableCommand {
     var readyDescriptor: Int32?
 
     func validate() throws {
-        if let cgroupParent {
-            guard cgroupParent.hasPrefix("/"), cgroupParent != "/", !cgroupParent.contains("..") else {
-                throw ValidationError("--cgroup-parent must be a path below /, such as /kubepods.")
-            }
+        guard cgroupParent.hasPrefix("/"), cgroupParent != "/", !cgroupParent.contains("..") else {
+            throw ValidationError("--cgroup-parent must be a path below /, such as /kubepods.")
         }
         if let podPidsLimit, podPidsLimit < 1 { throw ValidationError("--pod-pids-limit must be at least 1.") }
         if let mtu, !(576...65535).contains(mtu) { throw ValidationError("--mtu must be 576 to 65535.") }
-        if let serviceCidr, ServiceRange(serviceCidr) == nil {
+        if ServiceRange(serviceCidr) == nil {
             throw ValidationError("--service-cidr must be an IPv4 network such as 10.43.0.0/16, not '\(serviceCidr)'.")
         }
         for (option, path) in [("--manifests", manifests), ("--log-dir", logDir)] {
@@ -86,18 +84,35 @@ struct NodeCommand: AsyncParsableCommand {
         }
     }
 
-    func run() async throws {
+    /// Runs on the program's first thread, whose blocked signals the others inherit.
+    func run() throws {
         guard geteuid() == 0 else { throw CommandError("swiftlet needs root: run it with sudo") }
         do {
-            let settings = try settings()
+            let signals = try ForwardedSignals([SIGTERM, SIGINT, SIGHUP])
             let agent = try NodeAgent(
-                settings: settings, manifests: try manifests.map(absolute),
+                settings: try settings(), manifests: try manifests.map(absolute),
                 lifetime: onDemand ? .onDemand(idleSeconds: idleSeconds) : .untilStopped, version: Swiftlet.version,
                 readiness: readyDescriptor, logger: options.logger("swiftlet"))
-            try await agent.run()
+            Task.detached {
+                do throws(NodeError) {
+                    try await agent.run()
+                    Glibc.exit(0)
+                } catch {
+                    complain(error.message)
+                    Glibc.exit(1)
+                }
+            }
+            stop(agent, on: signals)
         } catch let error as NodeError {
             throw CommandError(error.message)
         }
+    }
+
+    /// Stops the agent at the first signal and ends the program at the second.
+    private func stop(_ agent: NodeAgent, on signals: borrowing ForwardedSignals) {
+        let first = signals.wait()
+        agent.stop(because: first == SIGINT ? "interrupted" : "signal \(first)")
+        Glibc.exit(128 + signals.wait())
     }
 
     /// What the flags say; an agent in the background goes on with what the last one was told.
@@ -106,12 +121,12 @@ struct NodeCommand: AsyncParsableCommand {
         if onDemand, let recorded { return recorded }
         var settings = NodeSettings(
             dataDirectory: options.dataDirectory, runDirectory: options.runDirectory, nodeName: nodeName ?? hostname())
-        settings.podCIDR = podCidr ?? settings.podCIDR
-        settings.serviceCIDR = serviceCidr ?? settings.serviceCIDR
+        settings.podCIDR = podCidr
+        settings.serviceCIDR = serviceCidr
         settings.logDirectory = try logDir.map(absolute) ?? settings.logDirectory
-        settings.cgroupParent = cgroupParent ?? settings.cgroupParent
+        settings.cgroupParent = cgroupParent
         settings.clusterDNS = clusterDns
-        settings.clusterDomain = clusterDomain ?? settings.clusterDomain
+        settings.clusterDomain = clusterDomain
         settings.podPidsLimit = podPidsLimit
         settings.registriesFile = try registries.map(absolute)
         settings.mtu = mtu

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ControlSocket
 import JSONTree
 import Linux
 import LocalNode
@@ -35,7 +36,9 @@ struct PodExecCommand: ParsableCommand {
     var command: [String] = []
 
     func validate() throws {
-        if command.isEmpty { throw ValidationError("Missing the command: swiftlet pod exec POD -- COMMAND [ARGUMENT…]") }
+        if command.isEmpty {
+            throw ValidationError("Missing the command: swiftlet pod exec POD -- COMMAND [ARGUMENT…]")
+        }
     }
 
     func run() throws {
@@ -45,8 +48,8 @@ struct PodExecCommand: ParsableCommand {
             "pod": .string(pod), "container": container.map { .string($0) } ?? .null,
             "command": .array(command.map { .string($0) }), "stdin": .bool(passesInput), "tty": .bool(usesTerminal),
         ]
-        let signals = try catchingErrors { try ForwardedSignals() }
-        let code = try AgentConnection(options: options).withClient(.startForPods) { client in
+        let signals = try catchingErrors { try ForwardedSignals([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH]) }
+        let code = try AgentConnection(options: options).withClient(.startForPods) { client throws(ControlError) in
             var session =
                 usesTerminal
                 ? try ExecSession.terminal(passesInput: passesInput) : try ExecSession.pipes(passesInput: passesInput)

@@ -79,7 +79,8 @@ struct PodLogsCommand: ParsableCommand {
         if let container {
             guard pod.containers.contains(container) else {
                 throw CommandError(
-                    "pod \"\(pod.name)\" has no container \"\(container)\"; it has \(pod.containers.joined(separator: ", "))")
+                    "pod \"\(pod.name)\" has no container \"\(container)\"; it has \(pod.containers.joined(separator: ", "))"
+                )
             }
             return container
         }

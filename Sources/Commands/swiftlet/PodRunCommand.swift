@@ -50,9 +50,12 @@ struct PodRunCommand: ParsableCommand {
         do throws(SystemError) {
             let bytes =
                 path == "-"
-                ? try OwnedDescriptor(owning: try check(dup(STDIN_FILENO), "dup")).readAll(limit: 8 << 20, subject: name)
+                ? try OwnedDescriptor(owning: try check(dup(STDIN_FILENO), "dup")).readAll(
+                    limit: 8 << 20, subject: name)
                 : try readFile(path, limit: 8 << 20)
-            guard let text = String(validating: bytes, as: UTF8.self) else { throw SystemError("", name, errno: EILSEQ) }
+            guard let text = String(validating: bytes, as: UTF8.self) else {
+                throw SystemError("", name, errno: EILSEQ)
+            }
             return ["name": .string(name), "text": .string(text)]
         } catch {
             switch error.errno {

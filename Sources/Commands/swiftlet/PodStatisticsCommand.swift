@@ -23,7 +23,8 @@ struct PodStatisticsCommand: ParsableCommand {
     var watch = false
 
     @Argument(
-        help: "Name, namespace/name, or the beginning of a uid; all pods where not given.", completion: PodCompletion.pods)
+        help: "Name, namespace/name, or the beginning of a uid; all pods where not given.",
+        completion: PodCompletion.pods)
     var pods: [String] = []
 
     func validate() throws {

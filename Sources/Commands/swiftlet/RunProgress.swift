@@ -33,7 +33,8 @@ final class RunProgress {
         if isTerminal {
             show()
         } else if before != phase, phase == "done" || phase == "present" {
-            write("\(name): layer \(index + 1)/\(count) \(phase == "done" ? "unpacked" : "is here")\n", to: STDERR_FILENO)
+            write(
+                "\(name): layer \(index + 1)/\(count) \(phase == "done" ? "unpacked" : "is here")\n", to: STDERR_FILENO)
         }
     }
 

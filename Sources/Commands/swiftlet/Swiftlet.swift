@@ -19,7 +19,10 @@ struct Swiftlet: ParsableCommand {
             Completion: swiftlet --generate-completion-script bash|zsh|fish
             """,
         version: version,
-        subcommands: [PodCommand.self, NodeCommand.self, ResetCommand.self])
+        subcommands: [
+            PodCommand.self, ImageCommand.self, NodeCommand.self, ProxyCommand.self, DoctorCommand.self,
+            ResetCommand.self,
+        ])
 
     /// Not asynchronous itself: a command that needs no task runs on the one thread it was started with, which spares it
     /// the start of the others.

@@ -1,11 +1,13 @@
-// The netlink socket that carries transactions to the kernel and dumps from it (`man 7 netlink`, linux/netfilter/nfnetlink.h).
+// The netlink socket that carries transactions to the kernel and dumps from it (`man 7 netlink`,
+// linux/netfilter/nfnetlink.h).
 import CNFTables
 import Glibc
 import Linux
 
 /// Why a transaction or a dump failed.
 public enum NFTablesError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The kernel refused `operation`; nothing of the transaction was done. `detail` is the kernel's own explanation, often empty.
+    /// The kernel refused `operation`; nothing of the transaction was done. `detail` is the kernel's own explanation,
+    /// often empty.
     case refused(operation: String, errno: Int32, detail: String)
     /// Somebody changed a table of this network namespace since the given generation; nothing was done.
     case staleGeneration
@@ -76,8 +78,8 @@ public struct NFTablesSocket: ~Copyable, Sendable {
         try check(setsockopt(descriptor.number, level, name, &value, size), "setsockopt", "netlink option \(name)")
     }
 
-    /// Has the kernel do all of `transaction`, or nothing. An empty transaction is nothing to do. With `ifGeneration`, as
-    /// ``generation()`` gave it, nothing is done if any table of the network namespace changed since.
+    /// Has the kernel do all of `transaction`, or nothing. An empty transaction is nothing to do. With `ifGeneration`,
+    /// as ``generation()`` gave it, nothing is done if any table of the network namespace changed since.
     public mutating func commit(_ transaction: Transaction, ifGeneration: UInt32? = nil) throws(NFTablesError) {
         if transaction.isEmpty { return }
         let batch = try Self.encode(transaction, sequence: sequence, generation: ifGeneration)
@@ -127,7 +129,7 @@ public struct NFTablesSocket: ~Copyable, Sendable {
     /// Sends one request and gives each message of the answer to `body`. A dump that others' changes broke
     /// (NLM_F_DUMP_INTR) ends in ``NFTablesError/unsteady``.
     mutating func request(
-        _ type: UInt16, _ family: Family?, flags: Int32,
+        _ type: UInt16, _ family: Family?, subsystem: Int32 = NFNL_SUBSYS_NFTABLES, flags: Int32,
         attributes: (UnsafeMutablePointer<nlmsghdr>) -> Void = { _ in }, _ body: (Message) -> Void
     ) throws(NFTablesError) {
         let isDump = flags & NLM_F_DUMP == NLM_F_DUMP
@@ -137,6 +139,8 @@ public struct NFTablesSocket: ~Copyable, Sendable {
         let header = nftnl_nlmsg_build_hdr(
             buffer.next(), type, UInt16(family?.rawValue ?? 0), UInt16(flags), own)
         guard let header else { throw .system(SystemError("nftnl_nlmsg_build_hdr", errno: ENOMEM)) }
+        // The builder knows one subsystem only.
+        header.pointee.nlmsg_type = UInt16(subsystem) << 8 | type
         attributes(header)
         buffer.finish(header)
         do throws(SystemError) {
@@ -157,7 +161,10 @@ public struct NFTablesSocket: ~Copyable, Sendable {
             return !isDump
         }
         if failure == EINTR || interrupted { throw .unsteady }
-        if failure != 0 { throw .refused(operation: "read nftables", errno: failure, detail: "") }
+        if failure != 0 {
+            let what = subsystem == NFNL_SUBSYS_NFTABLES ? "read nftables" : "connection tracking"
+            throw .refused(operation: what, errno: failure, detail: "")
+        }
     }
 
     /// Drops what an earlier, abandoned exchange left.

@@ -7,7 +7,6 @@ import Logging
 import Netlink
 import PodEngine
 import PodNetwork
-import Synchronization
 
 /// `swiftlet node`.
 public final class NodeAgent: Sendable {
@@ -106,7 +105,8 @@ public final class NodeAgent: Sendable {
         let server: ControlServer
         do throws(SystemError) {
             server = try ControlServer(
-                runDirectory: settings.runDirectory, version: version, eventLoop: loop, handler: { try await self.serve($0) })
+                runDirectory: settings.runDirectory, version: version, eventLoop: loop,
+                handler: { try await self.serve($0) })
         } catch {
             throw NodeError("\(error)")
         }
@@ -124,7 +124,9 @@ public final class NodeAgent: Sendable {
     }
 
     /// Starts to follow the manifest directory, if there is one: its first reading is done when this returns.
-    private func follow(_ services: ServiceRunner, _ work: inout [Task<Void, Never>]) async throws(NodeError) -> ManifestWatch? {
+    private func follow(_ services: ServiceRunner, _ work: inout [Task<Void, Never>]) async throws(NodeError)
+        -> ManifestWatch?
+    {
         guard let manifests else { return nil }
         let watch: ManifestWatch
         do throws(SystemError) {
@@ -167,47 +169,6 @@ public final class NodeAgent: Sendable {
             let rest = engine.snapshots().isEmpty ? Double(seconds) - idleness.seconds : Double(seconds)
             if rest <= 0, idleness.close() { return stop(because: "no pods and nothing to do for \(seconds) s") }
             guard (try? await Task.sleep(for: .seconds(max(rest, 0.05)))) != nil else { return }
-        }
-    }
-}
-
-/// How long no command has asked for anything.
-final class Idleness: Sendable {
-    private struct State {
-        var active = 0
-        var since = ContinuousClock.now
-        var isClosed = false
-    }
-    private let state = Mutex(State())
-
-    /// Notes that a request begins; false once ``close()`` said yes.
-    func begin() -> Bool {
-        state.withLock { state in
-            if state.isClosed { return false }
-            state.active += 1
-            return true
-        }
-    }
-
-    func end() {
-        state.withLock { state in
-            state.active -= 1
-            state.since = .now
-        }
-    }
-
-    /// 0 while something is asked for.
-    var seconds: Double {
-        state.withLock { state in
-            state.active > 0 ? 0 : (ContinuousClock.now - state.since) / .seconds(1)
-        }
-    }
-
-    /// Lets no request begin any more, unless one runs; whether that is so now.
-    func close() -> Bool {
-        state.withLock { state in
-            if state.active == 0 { state.isClosed = true }
-            return state.isClosed
         }
     }
 }

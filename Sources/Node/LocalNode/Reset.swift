@@ -68,7 +68,7 @@ public struct Reset: Sendable {
         }
         removeEmptyParents()
         for mount in Self.mounts(below: [settings.dataDirectory, settings.runDirectory]).reversed() {
-            attempt("mount \(mount)") { try check(umount2(mount, Int32(MNT_DETACH.rawValue)), "umount2", mount) }
+            attempt("mount \(mount)") { try unmount(mount) }
         }
         attempt("pod network") { try PodNetwork.removeEverything(directory: "\(settings.dataDirectory)/network") }
         attempt("nftables table ip swiftlet-proxy") {
@@ -94,7 +94,9 @@ public struct Reset: Sendable {
         // The agent has gone when its lock is free.
         let deadline = ContinuousClock.now + Takeover.patience
         while ContinuousClock.now < deadline {
-            if (try? AgentLock(runDirectory: settings.runDirectory, dataDirectory: settings.dataDirectory)) != nil { return }
+            if (try? AgentLock(runDirectory: settings.runDirectory, dataDirectory: settings.dataDirectory)) != nil {
+                return
+            }
             usleep(10_000)
         }
     }
@@ -119,7 +121,9 @@ public struct Reset: Sendable {
         return pods.flatMap { uid in
             CPUShares.QualityOfService.allCases.compactMap { tier in
                 let path = CPUShares.kubernetesPath(qualityOfService: tier, podUID: uid, parent: parent)
-                guard let cgroup = try? Cgroup(system: system, path: path), (try? cgroup.exists()) == true else { return nil }
+                guard let cgroup = try? Cgroup(system: system, path: path), (try? cgroup.exists()) == true else {
+                    return nil
+                }
                 return cgroup
             }
         }

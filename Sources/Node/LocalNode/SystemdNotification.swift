@@ -6,7 +6,9 @@ enum SystemdNotification {
     static func send(_ state: String) {
         guard let variable = getenv("NOTIFY_SOCKET") else { return }
         var path = Array(String(cString: variable).utf8)
-        guard path.count > 1, path.count < 108, path[0] == UInt8(ascii: "/") || path[0] == UInt8(ascii: "@") else { return }
+        guard path.count > 1, path.count < 108, path[0] == UInt8(ascii: "/") || path[0] == UInt8(ascii: "@") else {
+            return
+        }
         // An abstract name begins with a zero byte.
         if path[0] == UInt8(ascii: "@") { path[0] = 0 }
         let socket = OwnedDescriptor(
@@ -18,7 +20,7 @@ enum SystemdNotification {
         let length = socklen_t(MemoryLayout<sa_family_t>.size + path.count)
         withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                _ = sendto(socket.number, state, state.utf8.count, Int32(MSG_NOSIGNAL.rawValue), pointer, length)
+                _ = sendto(socket.number, state, state.utf8.count, Int32(MSG_NOSIGNAL), pointer, length)
             }
         }
     }

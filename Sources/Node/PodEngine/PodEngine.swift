@@ -10,7 +10,7 @@ import Synchronization
 
 /// Runs pods on this host: takes them in, leads each by a worker of its own, finds them again after a restart.
 public actor PodEngine {
-    private let node: NodeContext
+    private nonisolated let node: NodeContext
     private nonisolated let workers = Mutex<[PodUID: PodWorker]>([:])
     private var ends: [PodUID: Task<Void, Never>] = [:]
 
@@ -43,6 +43,7 @@ public actor PodEngine {
     /// Takes up the pods that an earlier agent left: those that run are led on, those whose pause process is gone are
     /// ended or begun anew by their policy. To be called once, before anything else.
     public func adopt() async {
+        warmUp()
         let directory = "\(node.configuration.dataDirectory)/pods"
         for name in (try? listDirectory(directory)) ?? [] {
             do {
@@ -58,6 +59,18 @@ public actor PodEngine {
             }
         }
         await clearLeftovers()
+    }
+
+    /// Compiles the seccomp program that most containers get, beside what else a start has to do.
+    private nonisolated func warmUp() {
+        let node = self.node
+        Task {
+            await node.janitor.run {
+                _ = try? node.seccomp.program(
+                    for: node.configuration.defaultSeccompProfile, capabilities: .containerDefault,
+                    directory: node.configuration.seccompDirectory)
+            }
+        }
     }
 
     private static func readRecord(_ stored: StoredPod, _ directory: String) -> PodRecord {

@@ -141,7 +141,7 @@ extension PodWorker {
         }
         do {
             if let cgroup = try? node.cgroup(stored) { await node.janitor.remove(cgroup) }
-            if !spec.hostNetwork { try node.network.detach(uid: uid.text) }
+            if !spec.hostNetwork { try await node.network.detachInBackground(uid: uid.text) }
             try unmountAll()
         } catch {
             logger.warning("cannot clear the pod's sandbox: \(error)")

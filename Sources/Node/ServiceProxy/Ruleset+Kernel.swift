@@ -1,4 +1,5 @@
-// A rule set beside a dump of the kernel: the whole table as a value, and what a restarted agent keeps of what it finds.
+// A rule set beside a dump of the kernel: the whole table as a value, and what a restarted agent keeps of what it
+// finds.
 import NFTables
 import Netlink
 
@@ -27,6 +28,18 @@ extension Ruleset {
     /// What makes `current`, a dump of the table or nil, into this rule set: everything if there is nothing, and
     /// element by element otherwise.
     public func changes(from current: Table?) -> Transaction { Transaction.changes(from: current, to: table) }
+}
+
+extension Ruleset {
+    /// The flows that are stale after a table with the slots of `layout` became this rule set.
+    func staleFlows(after layout: SlotLayout) -> StaleFlows {
+        var flows = StaleFlows()
+        for frontend in Set(frontends.keys).union(layout.slots.keys) {
+            let slots = frontends.owner(of: frontend).flatMap { entries[$0]?.slots } ?? []
+            flows.note(frontend, from: layout.slots[frontend] ?? [], to: slots)
+        }
+        return flows
+    }
 }
 
 /// Which endpoint each slot of each frontend had, as a table in the kernel says: a restarted agent keeps to it.

@@ -9,6 +9,7 @@ public struct RulesetChange: Sendable {
     var added: [MapName: [SetElement]] = [:]
     var newChains: [PickChain] = []
     var obsoleteChains: [PickChain] = []
+    var staleFlows = StaleFlows()
 
     init(configuration: ProxyConfiguration) { self.configuration = configuration }
 
@@ -17,7 +18,8 @@ public struct RulesetChange: Sendable {
 
     public var isEmpty: Bool { removed.isEmpty && added.isEmpty && newChains.isEmpty && obsoleteChains.isEmpty }
 
-    /// The change as one batch: chains first, for verdicts refer to them; elements go before others come in their place.
+    /// The change as one batch: chains first, for verdicts refer to them; elements go before others come in their
+    /// place.
     public var transaction: Transaction {
         var transaction = Transaction()
         let table = configuration.table
@@ -53,6 +55,7 @@ public struct RulesetChange: Sendable {
             if let new { added[verdicts, default: []].append(Elements.verdict(frontend, new)) }
         }
         let (before, after) = (old?.slots ?? [], new?.slots ?? [])
+        staleFlows.note(frontend, from: before, to: after)
         for slot in 0..<max(before.count, after.count) {
             let was = slot < before.count ? before[slot] : nil
             let becomes = slot < after.count ? after[slot] : nil
