@@ -36,7 +36,7 @@ struct Batch: ~Copyable {
         let header =
             type == UInt16(NFNL_MSG_BATCH_BEGIN)
             ? nftnl_batch_begin(buffer.next(), sequence) : nftnl_batch_end(buffer.next(), sequence)
-        return header.unsafelyUnwrappedAfterBuild
+        return header.built
     }
 
     /// The header of a message about an object.
@@ -47,7 +47,7 @@ struct Batch: ~Copyable {
         operations.append(operation)
         return nftnl_nlmsg_build_hdr(
             buffer.next(), UInt16(type.rawValue), UInt16(family.rawValue), UInt16(flags), sequence
-        ).unsafelyUnwrappedAfterBuild
+        ).built
     }
 
     private mutating func encode(_ operation: Transaction.Operation, _ index: Int) throws(EncodingError) {
@@ -278,7 +278,7 @@ extension Transaction.Operation {
 
 extension Optional {
     /// libnftnl's header builders return the buffer they were given, which is never null.
-    fileprivate var unsafelyUnwrappedAfterBuild: Wrapped {
+    fileprivate var built: Wrapped {
         guard let self else { preconditionFailure("a header builder of libnftnl returned no header") }
         return self
     }
