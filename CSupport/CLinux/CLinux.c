@@ -40,6 +40,8 @@ int cl_memfd_create(const char *name) { return memfd_create(name, MFD_CLOEXEC | 
 int cl_seal(int memfd) { return fcntl(memfd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE); }
 int cl_setns(int fd, int type) { return setns(fd, type); }
 int cl_unshare(int flags) { return unshare(flags); }
+int cl_syncfs(int fd) { return syncfs(fd); }
+
 int cl_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned int flags) {
   return (int)syscall(SYS_renameat2, olddir, oldpath, newdir, newpath, flags);
 }

@@ -47,42 +47,49 @@ extension NodeTests {
             }
         }
 
-        @Test func anImageNobodyHasIsToldInThePodsStatus() async throws {
+        /// Nobody listens on this port of loopback.
+        private static let missing = "127.0.0.1:5999/no/such:tag"
+
+        @Test func anImageNobodyHasIsNamedAndNothingIsMade() async throws {
             try await Node.with { node in
                 try await node.runPod(Node.manifest("bystander", "sleep 1000")).orFail()
-                // Nobody listens on this port of loopback.
-                let missing = Node.manifest("missing", "true").replacing(
-                    Node.busybox, with: "127.0.0.1:5999/no/such:tag")
-                let run = try await node.runPod(missing)
-                if run.succeeded {
-                    let status = try await node.wait(for: "missing", container: "main", "the pull failed") {
-                        ["ErrImagePull", "ImagePullBackOff"].contains($0["state"]?["waiting"]?["reason"])
-                    }
-                    #expect(status["state"]?["waiting"]?["message"]?.stringValue?.contains("127.0.0.1:5999") == true)
-                } else {
-                    #expect(run.errors.contains("127.0.0.1:5999"))
+                let manifest = Node.manifest("missing", "true").replacing(Node.busybox, with: Self.missing)
+                let never = manifest.replacing("command:", with: "imagePullPolicy: Never\n      command:")
+                for outcome in [
+                    try await node.runPod(manifest), try await node.runPod(never),
+                    try await node.swiftlet("image", "pull", Self.missing),
+                ] {
+                    #expect(!outcome.succeeded && outcome.errors.contains(Self.missing), "\(outcome)")
                 }
-                let pull = try await node.swiftlet("image", "pull", "127.0.0.1:5999/no/such:tag")
-                #expect(!pull.succeeded && pull.errors.contains("127.0.0.1:5999"))
-                let never = missing.replacing("command:", with: "imagePullPolicy: Never\n      command:")
-                    .replacing("name: missing", with: "name: never")
-                if try await node.runPod(never).succeeded {
-                    try await node.wait(for: "never", container: "main", "is told") {
-                        $0["state"]?["waiting"]?["reason"] == "ErrImageNeverPull"
-                    }
-                }
+                #expect(try await node.pod("missing") == nil)
                 try await node.wait(for: "bystander", phase: "Running")
             }
         }
 
-        @Test func aPodRunsOnceItsRegistryIsBack() async throws {
+        @Test func anImageThatAStaticPodLacksIsToldInItsStatus() async throws {
+            try await Node.with { node in
+                let manifest = Node.manifest("missing", "true").replacing(Node.busybox, with: Self.missing)
+                let never = manifest.replacing("command:", with: "imagePullPolicy: Never\n      command:")
+                    .replacing("name: missing", with: "name: never")
+                try writeFileAtomically(
+                    "\(node.manifests)/pods.yaml", Array((manifest + "\n---\n" + never).utf8), mode: 0o644)
+                let status = try await node.wait(for: "missing", container: "main", "the pull failed") {
+                    ["ErrImagePull", "ImagePullBackOff"].contains($0["state"]?["waiting"]?["reason"])
+                }
+                #expect(status["state"]?["waiting"]?["message"]?.stringValue?.contains("127.0.0.1:5999") == true)
+                try await node.wait(for: "never", container: "main", "is told") {
+                    $0["state"]?["waiting"]?["reason"] == "ErrImageNeverPull"
+                }
+            }
+        }
+
+        @Test func aStaticPodRunsOnceItsRegistryIsBack() async throws {
             try await Node.with { node in
                 let manifest = Node.manifest("patient", "echo pulled").replacing(
                     Node.busybox, with: "127.0.0.1:5001/busybox:1")
-                try await node.runPod(manifest).orFail()
+                try writeFileAtomically("\(node.manifests)/pod.yaml", Array(manifest.utf8), mode: 0o644)
                 try await node.wait(for: "patient", container: "main", "the first pull failed") {
-                    $0["state"]?["waiting"]?["reason"] != nil
-                        && $0["state"]?["waiting"]?["reason"] != "ContainerCreating"
+                    ["ErrImagePull", "ImagePullBackOff"].contains($0["state"]?["waiting"]?["reason"])
                 }
                 let images = "\(TestImages.repository)/scripts/lib/images"
                 let registry = try node.host.start(
@@ -139,9 +146,9 @@ extension NodeTests {
                 try await node.runPod(Node.manifest("first", "while :; do echo tick; sleep 0.1; done")).orFail()
                 try await node.wait(for: "first", phase: "Running")
                 _ = try await node.host.shell("head -c 100000000 /dev/zero >\(node.data)/ballast")
-                let run = try await node.runPod(Node.manifest("second", "sleep 1000"))
+                let said = try await node.submitPod(Node.manifest("second", "sleep 1000"))
                 let status = try await node.pod("second")?["status"]?.text() ?? ""
-                #expect((run.errors + status).contains("No space left on device"), "\(run), \(status)")
+                #expect((said + status).contains("No space left on device"), "\(said), \(status)")
                 #expect(try await node.exec("first", "echo alive") == "alive")
                 try await node.host.shell("rm \(node.data)/ballast").orFail()
                 _ = try await node.swiftlet("pod", "rm", "-f", "second")
@@ -154,7 +161,7 @@ extension NodeTests {
             try await Node.with { node in
                 try await node.runPod(Node.manifest("one", "sleep 1000")).orFail()
                 let uid = try await node.wait(for: "one", phase: "Running").uid
-                let second = try await node.runPod(Node.manifest("one", "sleep 2000"))
+                let second = try await node.runPod(Node.manifest("one", "sleep 2000"), seconds: 10)
                 #expect(!second.succeeded && second.errors.contains("one"), "\(second)")
                 #expect(try await node.wait(for: "one", phase: "Running").uid == uid)
             }

@@ -86,9 +86,19 @@ struct Node: Sendable {
         return path
     }
 
-    /// `swiftlet pod run` of a manifest.
-    func runPod(_ manifest: String) async throws -> Outcome {
-        try await swiftlet("pod", "run", file("pod.yaml", manifest))
+    /// `swiftlet pod run` of a manifest, which waits until the containers have started.
+    func runPod(_ manifest: String, seconds: Double = 60) async throws -> Outcome {
+        try await swiftlet("pod", "run", file("pod.yaml", manifest), seconds: seconds)
+    }
+
+    /// `swiftlet pod run` of a manifest whose containers cannot start, so that it may wait; a command that still does
+    /// after two seconds is left to itself, which ends with the host.
+    func submitPod(_ manifest: String) async throws -> String {
+        let said = "\(host.directory)/pod-run.log"
+        let command = [Self.binary, "pod", "run", try file("pod.yaml", manifest)] + directories
+        let program = try host.start(command, environment: Self.podinit, log: said)
+        _ = try? await program.waitForEnd(seconds: 2)
+        return try readText(said)
     }
 
     /// The pods as `pod ps -o json` lists them.

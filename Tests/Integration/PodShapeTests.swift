@@ -38,7 +38,7 @@ private let shapes: [ContainerCase] = [
         "hostAliases", "grep '^192.0.2.7' /etc/hosts | tr '\\t' ' '", "192.0.2.7 one two",
         pod: "hostAliases: [{ip: 192.0.2.7, hostnames: [one, two]}]"),
     .init(
-        "dnsPolicy None with dnsConfig", "cat /etc/resolv.conf", "nameserver 192.0.2.53", "search svc.test test",
+        "dnsPolicy None with dnsConfig", "cat /etc/resolv.conf", "search svc.test test", "nameserver 192.0.2.53",
         "options ndots:5 edns0", pod: dnsConfig),
     .init("loopback is up", "ip -o -4 address show lo | grep -o 127.0.0.1/8", "127.0.0.1/8"),
     .init("hostNetwork shares the host's", "ip -o link show uplink0 | wc -l", "1", pod: "hostNetwork: true"),

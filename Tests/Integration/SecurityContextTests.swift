@@ -47,7 +47,10 @@ private let privileges: [ContainerCase] = [
     .init("the root file system is writable", isReadOnly, "writable"),
     .init(
         "readOnlyRootFilesystem", isReadOnly, "read-only", container: "securityContext: {readOnlyRootFilesystem: true}"),
-    .init("no system-call filter unless asked for", "grep Seccomp: /proc/self/status | cut -f2", "0"),
+    .init("the runtime's system-call filter unless told otherwise", "grep Seccomp: /proc/self/status | cut -f2", "2"),
+    .init(
+        "seccompProfile Unconfined filters nothing", "grep Seccomp: /proc/self/status | cut -f2", "0",
+        container: "securityContext: {seccompProfile: {type: Unconfined}}"),
     .init(
         "seccompProfile RuntimeDefault filters",
         "grep Seccomp: /proc/self/status | cut -f2; unshare -U true 2>/dev/null || echo refused", "2", "refused",
@@ -98,7 +101,7 @@ extension NodeTests {
         @Test func runAsNonRootRefusesRootAndSaysSo() async throws {
             try await Node.with { node in
                 let context = "securityContext: {runAsNonRoot: true}"
-                try await node.runPod(Node.manifest("root", "true", container: context)).orFail()
+                _ = try await node.submitPod(Node.manifest("root", "true", container: context))
                 let status = try await node.wait(for: "root", container: "main", "refused") {
                     $0["state"]?["waiting"]?["reason"] == "CreateContainerConfigError"
                 }

@@ -176,6 +176,8 @@ public final class TestHost: Sendable {
             done
             mount --bind $hierarchy$CGROUP $hierarchy
         done
+        # A new namespace inherits the machine's setting; a host that forwards nothing is what an agent must cope with.
+        echo 0 >/proc/sys/net/ipv4/ip_forward
         ip link set lo up
         ip netns add outside
         ip link add uplink0 type veth peer name uplink0 netns outside

@@ -56,6 +56,8 @@ int cl_setns(int fd, int type);
 int cl_unshare(int flags);
 /// A descriptor that can only be looked at or resolved from (open(2)).
 enum { CL_O_PATH = 010000000, CL_AT_EMPTY_PATH = 0x1000, CL_AT_RECURSIVE = 0x8000 };
+/// syncfs(2)
+int cl_syncfs(int fd);
 /// renameat2(2)
 int cl_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned int flags);
 
@@ -86,6 +88,9 @@ pid_t cl_spawn(const char *path, char *const argv[], char *const envp[], const i
 
 /// setns(2) into the network namespace `nsfd` on the calling thread, socket(domain, type, protocol), and back.
 int cl_socket_in_netns(int nsfd, int domain, int type, int protocol);
+
+/// A detached overlay mount (open_tree(2)) of `layers`, top to bottom, made with mount(2) on a thread of its own.
+int cl_overlay_by_mount(const char *const *layers, size_t count, const char *upper, const char *work);
 
 /// A status word of wait(2) taken apart.
 static inline bool cl_wifexited(int status) { return WIFEXITED(status); }

@@ -56,7 +56,7 @@ enum pi_type {
   PI_RESIZE = 5,    // pi_resize                                  -> empty
   PI_STATUS = 6,    // empty                                      -> pi_status + pi_container_status ...
   PI_FORGET = 7,    // pi_forget                                  -> empty
-  PI_SHUTDOWN = 8,  // empty; kills everything, answers, exits 0  -> empty
+  PI_SHUTDOWN = 8,  // empty; kills everything; exits 0 when all ended -> empty, at once
   PI_NETWORK = 9,   // empty                                      -> pi_ready + [network namespace, route socket]
   PI_EXITED = 64,       // event to every client: pi_container_status
   PI_EXEC_EXITED = 65,  // event to the client that started it: pi_exec_exited
@@ -76,7 +76,7 @@ struct pi_ready {
 struct pi_started {
   uint32_t pid;  // as seen in the PID namespace podinit was started in
   uint32_t notes;
-  uint64_t id;  // of an exec: for pi_signal, pi_resize and pi_exec_exited; 0 for a container
+  uint64_t id;  // of an exec: for pi_signal and pi_exec_exited; 0 for a container
   int64_t started_at;  // nanoseconds since the epoch
 };
 struct pi_error {
@@ -91,9 +91,8 @@ struct pi_signal {
   int32_t signal;
   uint32_t zero;
 };
-struct pi_resize {
+struct pi_resize {  // of a container's terminal; that of an exec belongs to who asked for it
   char name[PI_NAME_SIZE];
-  uint64_t id;
   uint16_t rows, columns;
   uint32_t zero;
 };

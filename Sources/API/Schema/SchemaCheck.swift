@@ -6,8 +6,8 @@ extension Schema {
     /// Checks `value` as an object of the type `typeName`.
     ///
     /// - Returns: the object without members that are null, dropped or in error, and all errors: unknown fields (with
-    ///   what was perhaps meant), fields and values that are not served, values of a wrong type. What is left of an object
-    ///   with errors can still be validated, to report everything at once.
+    ///   what was perhaps meant), fields and values that are not served, values of a wrong type. What is left of an
+    ///   object with errors can still be validated, to report everything at once.
     public func check(_ value: JSONValue, as typeName: String) -> (object: JSONValue, errors: [FieldError]) {
         var check = SchemaCheck(schema: self)
         let object = check.value(value, .object(typeName))
@@ -52,12 +52,10 @@ private struct SchemaCheck {
     }
 
     private mutating func member(_ member: JSONValue, _ field: Field) -> JSONValue? {
-        let errorsBefore = errors.count
-        guard let kept = value(member, field.kind), errors.count == errorsBefore || field.service == .served else {
-            return nil
-        }
+        // What is not served is checked inside all the same: a misspelt field should be heard of at once.
+        let checked = value(member, field.kind)
         switch field.service {
-        case .served: return kept
+        case .served: return checked
         case .dropped: return nil
         case .notServed:
             if !member.isEmpty {
@@ -66,8 +64,9 @@ private struct SchemaCheck {
             }
             return nil
         case .someValues(let served, let notServed):
-            let values = kept.arrayValue ?? [kept]
-            guard let offending = values.first(where: { $0.isNotServed(served, notServed) }) else { return kept }
+            guard let checked else { return nil }
+            let values = checked.arrayValue ?? [checked]
+            guard let offending = values.first(where: { $0.isNotServed(served, notServed) }) else { return checked }
             let choices = served.map { field.kind.isTextual ? "\"\($0)\"" : $0 }.joined(separator: " or ")
             let message =
                 "\(offending.text()) is valid in Kubernetes but not served by Swiftlet yet; served: \(choices)"
@@ -110,8 +109,7 @@ private struct SchemaCheck {
             errors.append(FieldError(path, .typeInvalid, "expected a 32-bit integer, got \(number)"))
             return nil
         case (.string, .integer), (.string, .number), (.string, .bool):
-            let quoted = JSONValue.string(value.text()).text()
-            let message = "expected a string, got \(value.kindName); write it in quotes: \(quoted)"
+            let message = "expected a string, got \(value.kindName) (\(value.text())); write it in quotes"
             errors.append(FieldError(path, .typeInvalid, message))
             return nil
         default: return wrong(value, kind.description)

@@ -5,7 +5,9 @@ extension Schema {
     func hint(for name: String, in type: ObjectType) -> String {
         if let similar = closest(to: name, among: type.fields.keys) { return "; did you mean \"\(similar)\"?" }
         // Most often a line is indented one step too little: the field belongs to an object further in.
-        let places = type.fields.values.filter { types[$0.kind.typeName ?? ""]?.fields[name] != nil }.map(\.place)
+        let places = type.fields.values
+            .filter { $0.service == .served && types[$0.kind.typeName ?? ""]?.fields[name]?.service == .served }
+            .map(\.place)
         return places.isEmpty ? "" : "; it belongs in \(places.sorted().joined(separator: " or "))"
     }
 }

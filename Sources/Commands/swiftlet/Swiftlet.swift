@@ -3,7 +3,7 @@ import ArgumentParser
 import Glibc
 
 @main
-struct Swiftlet: AsyncParsableCommand {
+struct Swiftlet: ParsableCommand {
     static let version = "0.1.0"
 
     static let configuration = CommandConfiguration(
@@ -19,33 +19,54 @@ struct Swiftlet: AsyncParsableCommand {
             Completion: swiftlet --generate-completion-script bash|zsh|fish
             """,
         version: version,
-        subcommands: [])
+        subcommands: [
+            PodCommand.self, ImageCommand.self, NodeCommand.self, ProxyCommand.self, DoctorCommand.self,
+            ResetCommand.self,
+        ])
 
-    static func main() async {
-        // A reader that goes away (`swiftlet pod logs web | head`) ends the write, not the program with a signal's status.
+    /// Not asynchronous itself: a command that needs no task runs on the one thread it was started with, which spares it
+    /// the start of the others.
+    static func main() {
+        // A reader that goes away (`swiftlet pod logs web | head`) ends the write, not the program by a signal.
         signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot()
-            if var asynchronous = command as? any AsyncParsableCommand {
-                try await asynchronous.run()
-            } else {
+            guard let asynchronous = command as? any AsyncParsableCommand else {
                 try command.run()
+                return
             }
-        } catch let error as CommandError {
-            complain(error.message)
-            Glibc.exit(error.code)
+            runToTheEnd(asynchronous)
         } catch {
             leave(because: error)
         }
     }
 
-    /// Ends the program for an error of the argument parser (help, usage, exit codes) or one that no command named.
+    /// Runs the command in a task while the first thread waits.
+    private static func runToTheEnd(_ command: sending any AsyncParsableCommand) -> Never {
+        Task.detached {
+            do {
+                var command = command
+                try await command.run()
+                Glibc.exit(0)
+            } catch {
+                leave(because: error)
+            }
+        }
+        while true { pause() }
+    }
+
+    /// Ends the program. What is no ``CommandError`` comes from the argument parser (help, usage, exit codes), or is an
+    /// error that a command let through.
     private static func leave(because error: any Error) -> Never {
+        if let error = error as? CommandError {
+            complain(error.message)
+            Glibc.exit(error.code)
+        }
         let code = exitCode(for: error)
         if code.isSuccess || error is ExitCode { exit(withError: error) }
         let message = fullMessage(for: error)
-        let reason = "Error: "
-        complain(message.hasPrefix(reason) ? String(message.dropFirst(reason.count)) : message)
+        let prefix = "Error: "
+        complain(message.hasPrefix(prefix) ? String(message.dropFirst(prefix.count)) : message)
         Glibc.exit(code.rawValue)
     }
 }

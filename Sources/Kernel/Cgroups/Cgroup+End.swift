@@ -26,6 +26,8 @@ extension Cgroup {
     ///   uninterruptible sleep do.
     public func kill(timeout: Duration = .seconds(10)) throws(CgroupError) {
         let deadline = ContinuousClock.now + timeout
+        // On a hybrid host a process may be in version 1 only (it was on its way in), so all are looked at.
+        if try processes().isEmpty { return }
         for hierarchy in system.hierarchies where hierarchy.version == .v2 || hierarchy.controllers.contains(.freezer) {
             if let directory = try directory(in: hierarchy) {
                 try FreezerController.thawTree(directory, hierarchy.version)
@@ -34,8 +36,6 @@ extension Cgroup {
         if let unified = system.unified, let directory = try directory(in: unified), directory.has("cgroup.kill") {
             try directory.write("cgroup.kill", "1")
         }
-        // On a hybrid host a process may be in version 1 only (it was on its way in), so look everywhere in any case.
-        if try processes().isEmpty { return }
         let limit = try forbidForks()
         defer { if let limit { try? restoreForks(limit) } }
         while true {
@@ -48,8 +48,9 @@ extension Cgroup {
 
     /// Kills `pids` as far as they are still in the cgroup, and waits until one of them is gone.
     private func killAndAwait(_ pids: [pid_t], until deadline: ContinuousClock.Instant) throws(CgroupError) {
-        guard !pids.contains(0) else { throw .notEmpty(cgroup: path, processes: pids) }
-        let held = HeldProcesses(pids.prefix(256))
+        // 0 is a process outside of this PID namespace: nothing to hold it by; cgroup.kill may have reached it.
+        let held = HeldProcesses(pids.filter { $0 != 0 }.prefix(256))
+        if held.pidfds.isEmpty { _ = poll(nil, 0, 1) }
         // A pid may have passed to a stranger between the list and pidfd_open. Whoever is in the list now and has a pidfd
         // is either the process that the pidfd holds, or a later one, and then the pidfd's signal reaches nobody.
         let members = Set(try processes())
@@ -93,20 +94,23 @@ extension Cgroup {
         _ name: String, from parent: borrowing CgroupDirectory, until deadline: ContinuousClock.Instant
     ) throws(CgroupError) {
         while true {
-            guard let directory = try parent.child(name) else { return }
-            for child in try directory.children() { try remove(child, from: directory, until: deadline) }
+            let busy: SystemError
             do {
                 _ = try parent.removeChild(name)
                 return
             } catch {
-                // EBUSY: a process is (still) inside, or somebody made a child meanwhile.
-                guard error.errno == EBUSY else { throw .system(error) }
-                guard ContinuousClock.now < deadline else {
-                    let remaining = try processes()
-                    throw remaining.isEmpty ? .system(error) : .notEmpty(cgroup: path, processes: remaining)
-                }
+                // EBUSY: there are cgroups below, or a process is (still) inside.
+                guard error.errno == EBUSY || error.errno == ENOTEMPTY else { throw .system(error) }
+                busy = error
             }
-            try awaitChange(in: directory, until: deadline)
+            guard let directory = try parent.child(name) else { return }
+            let children = try directory.children()
+            for child in children { try remove(child, from: directory, until: deadline) }
+            guard ContinuousClock.now < deadline else {
+                let remaining = try processes()
+                throw remaining.isEmpty ? .system(busy) : .notEmpty(cgroup: path, processes: remaining)
+            }
+            if children.isEmpty { try awaitChange(in: directory, until: deadline) }
         }
     }
 

@@ -56,18 +56,47 @@ public struct Cgroup: Sendable, CustomStringConvertible {
     }
 
     private func create(in hierarchy: Hierarchy, made: (Int) -> Void) throws(CgroupError) {
-        var parent = try root(of: hierarchy)
-        for (depth, component) in components.enumerated() {
-            if hierarchy.version == .v2 { try enableControllers(in: parent) }
-            if try parent.makeChild(component) { made(depth) }
-            guard let child = try parent.child(component) else {
-                throw .system(SystemError("open", "\(parent.name)/\(component)", errno: ENOENT))
-            }
-            if hierarchy.version == .v1, hierarchy.controllers.contains(.cpuset) {
-                try CpusetController.inherit(from: parent, to: child)
-            }
-            parent = child
+        // Mostly the parent is there and as it should be: then one level is all there is to do.
+        let last = components.count - 1
+        if let parent = try directory(in: hierarchy, depth: last), try isReady(parent, in: hierarchy) {
+            if try parent.makeChild(components[last]) { made(last) }
+            return try prepareChild(components[last], of: parent, in: hierarchy)
         }
+        var parent = try directory(in: hierarchy, depth: 0)
+        for (depth, component) in components.enumerated() {
+            guard let above = parent.take() else { break }
+            if hierarchy.version == .v2 { try enableControllers(in: above) }
+            if try above.makeChild(component) { made(depth) }
+            try prepareChild(component, of: above, in: hierarchy)
+            parent = try above.child(component)
+        }
+    }
+
+    /// Whether a cgroup made in `parent` gets all that the hierarchy has to give. Enables what only `parent` has to enable.
+    private func isReady(
+        _ parent: borrowing CgroupDirectory, in hierarchy: Hierarchy
+    ) throws(CgroupError) -> Bool {
+        switch hierarchy.version {
+        case .v1:
+            guard hierarchy.controllers.contains(.cpuset) else { return true }
+            return try !parent.read("cpuset.cpus").allSatisfy(\.isWhitespace)
+        case .v2:
+            let offered = try parent.read("cgroup.controllers").split(whereSeparator: \.isWhitespace)
+            let arrived = Set(offered.compactMap { Controller(rawValue: String($0)) })
+            guard hierarchy.controllers.isSubset(of: arrived) else { return false }
+            try enableControllers(in: parent)
+            return true
+        }
+    }
+
+    private func prepareChild(
+        _ component: String, of parent: borrowing CgroupDirectory, in hierarchy: Hierarchy
+    ) throws(CgroupError) {
+        guard hierarchy.version == .v1, hierarchy.controllers.contains(.cpuset) else { return }
+        guard let child = try parent.child(component) else {
+            throw .system(SystemError("open", "\(parent.name)/\(component)", errno: ENOENT))
+        }
+        try CpusetController.inherit(from: parent, to: child)
     }
 
     /// Hands the controllers that this room uses on to the cgroups below `directory` (cgroup-v2.rst, "Enabling and
@@ -88,7 +117,7 @@ public struct Cgroup: Sendable, CustomStringConvertible {
         var numbers: [Int32] = []
         do {
             for hierarchy in system.hierarchies {
-                numbers.append(try existing(in: hierarchy).open("cgroup.procs", O_WRONLY).release())
+                numbers.append(try open("cgroup.procs", O_WRONLY, in: hierarchy).release())
             }
         } catch {
             for number in numbers { close(number) }
@@ -164,24 +193,34 @@ struct Place: ~Copyable {
 }
 
 extension Cgroup {
-    /// The root directory of a hierarchy, with a descriptor of its own.
-    func root(of hierarchy: Hierarchy) throws(CgroupError) -> CgroupDirectory {
+    /// Opens a path below the root of a hierarchy, in one step: no symbolic link, no way out, no other mount.
+    private func open(below path: String, _ flags: Int32, in hierarchy: Hierarchy) throws(CgroupError)
+        -> OwnedDescriptor
+    {
         do {
-            let copy = try hierarchy.root.directory.descriptor.duplicate()
-            return CgroupDirectory(copy, name: hierarchy.mountPoint)
+            return try OwnedDescriptor(
+                opening: path, in: hierarchy.root.directory.descriptor, flags: flags,
+                resolve: [.beneath, .noSymlinks, .sameMount])
         } catch {
-            throw .system(error)
+            throw .system(SystemError("open", "\(hierarchy.mountPoint)/\(path)", errno: error.errno))
         }
+    }
+
+    /// A control file of the cgroup.
+    func open(_ file: String, _ flags: Int32, in hierarchy: Hierarchy) throws(CgroupError) -> OwnedDescriptor {
+        try open(below: "\(path.dropFirst())/\(file)", flags, in: hierarchy)
     }
 
     /// The directory of the cgroup's first `depth` components (all by default), or nil if it does not exist.
     func directory(in hierarchy: Hierarchy, depth: Int? = nil) throws(CgroupError) -> CgroupDirectory? {
-        var directory = try root(of: hierarchy)
-        for component in components.prefix(depth ?? components.count) {
-            guard let child = try directory.child(component) else { return nil }
-            directory = child
+        let depth = depth ?? components.count
+        let below = depth == 0 ? "." : components.prefix(depth).joined(separator: "/")
+        do {
+            return CgroupDirectory(
+                try open(below: below, O_RDONLY | O_DIRECTORY, in: hierarchy), name: "\(hierarchy.mountPoint)/\(below)")
+        } catch .system(let error) where error.errno == ENOENT {
+            return nil
         }
-        return directory
     }
 
     /// The cgroup's directory; ENOENT if it does not exist.

@@ -14,6 +14,13 @@ public struct Hierarchy: Sendable {
 
     let root: HierarchyRoot
 
+    /// All controllers of version 1 (linux/cgroup_subsys.h). Other mount options, such as `rw`, `xattr` or `seclabel`, say
+    /// nothing about which hierarchy it is.
+    private static let legacyNames: Set<String> = [
+        "blkio", "cpu", "cpuacct", "cpuset", "debug", "devices", "freezer", "hugetlb", "memory", "misc", "net_cls",
+        "net_prio", "perf_event", "pids", "rdma",
+    ]
+
     /// Opens the mount point and makes sure that it is what `mount` says: without the look at the super block a
     /// controller's directory whose mount is gone would silently be taken for a hierarchy.
     init(_ mount: CgroupMount, verify: Bool = true) throws(CgroupError) {
@@ -31,10 +38,7 @@ public struct Hierarchy: Sendable {
         case .v1:
             version = .v1
             controllers = Set(mount.options.compactMap(Controller.init))
-            let names = mount.options.filter { option in
-                !["rw", "ro", "none", "xattr", "clone_children", "noprefix", "cpuset_v2_mode", "favordynmods"]
-                    .contains(option) && !option.hasPrefix("release_agent=")
-            }
+            let names = mount.options.filter { Self.legacyNames.contains($0) || $0.hasPrefix("name=") }
             label = names.joined(separator: ",")
         case .v2:
             version = .v2

@@ -8,7 +8,7 @@ enum DevicesController {
     static func apply(_ rules: [DeviceRule], to directory: borrowing CgroupDirectory) throws(CgroupError) {
         if allowsEverything(rules) { return try directory.write("devices.allow", "a") }
         try directory.write("devices.deny", "a")
-        for rule in rules { try directory.write("devices.allow", rule.line) }
+        try directory.write("devices.allow", lines: rules.map(\.line))
     }
 
     /// Attaches a program that allows `rules`, and then takes off those that were there before. The programs of the

@@ -4,8 +4,6 @@ import Glibc
 /// One thing to be different in a network namespace. `RouteSocket.apply` sends several at once.
 public enum Change: Sendable {
     case createVeth(VethPair)
-    /// A device with no wire behind it: whatever is sent to it is gone (kind `dummy`).
-    case createDummy(name: String)
     case changeLink(LinkReference, LinkChange)
     /// Deleting one end of a veth pair deletes the other; the interface's addresses, routes and neighbours go with it.
     case deleteLink(LinkReference)
@@ -25,7 +23,6 @@ public enum Change: Sendable {
     var words: (operation: String, subject: String) {
         switch self {
         case .createVeth(let pair): ("create veth", "\(pair.name) (peer \(pair.peerName))")
-        case .createDummy(let name): ("create dummy", name)
         case .changeLink(let link, _): ("change link", "\(link)")
         case .deleteLink(let link): ("delete link", "\(link)")
         case .addAddress(let address): ("add address", "\(address)")
@@ -52,11 +49,6 @@ extension NetlinkBatch {
             try append(
                 type: RTM_NEWLINK, flags: create | NLM_F_ACK, sequence: sequence, header: linkHeader(isUp: pair.isUp)
             ) { $0.put(pair) }
-        case .createDummy(let name):
-            try append(type: RTM_NEWLINK, flags: create | NLM_F_ACK, sequence: sequence, header: linkHeader()) {
-                $0.put(IFLA_IFNAME, name)
-                $0.nest(IFLA_LINKINFO) { $0.put(IFLA_INFO_KIND, "dummy") }
-            }
         case .changeLink(let link, let change):
             try append(
                 type: RTM_NEWLINK, flags: NLM_F_ACK, sequence: sequence, header: linkHeader(link, isUp: change.isUp)
@@ -149,7 +141,7 @@ extension MessageWriter {
             $0.put(IFLA_INFO_KIND, "veth")
             $0.nest(IFLA_INFO_DATA) {
                 $0.nest(Int(VETH_INFO_PEER)) {
-                    $0.putStruct(linkHeader(isUp: true))
+                    $0.putStruct(linkHeader())
                     $0.put(IFLA_IFNAME, pair.peerName)
                     if let mac = pair.peerMAC { $0.put(IFLA_ADDRESS, mac.bytes) }
                     if let mtu = pair.mtu { $0.put(IFLA_MTU, mtu) }

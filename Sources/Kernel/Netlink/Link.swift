@@ -58,7 +58,7 @@ public enum LinkReference: Hashable, Sendable, CustomStringConvertible {
 public struct VethPair: Sendable {
     public var name: String
     public var mac: MACAddress?
-    /// Whether the end here starts up; the peer always does.
+    /// Whether the end here starts up; the peer cannot, as it comes first and has no other end yet (veth_open, ENOTCONN).
     public var isUp: Bool
     public var peerName: String
     public var peerMAC: MACAddress?

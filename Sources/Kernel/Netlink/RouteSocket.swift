@@ -12,7 +12,6 @@ public struct RouteSocket: ~Copyable, Sendable {
     /// The socket itself.
     public let descriptor: OwnedDescriptor
     private var sequence: UInt32 = 0
-    private var received: ReceiveBuffer
 
     /// Opens a socket in the caller's network namespace.
     public init() throws(SystemError) {
@@ -35,7 +34,6 @@ public struct RouteSocket: ~Copyable, Sendable {
             try check(result, "setsockopt", "SOL_NETLINK \(option)")
         }
         self.descriptor = descriptor
-        received = ReceiveBuffer()
     }
 
     /// Makes the changes in order, as few messages to the kernel as possible, each acknowledged.
@@ -183,24 +181,20 @@ public struct RouteSocket: ~Copyable, Sendable {
 
     /// Reads one datagram and hands over its messages.
     private func receive(_ body: (NetlinkMessage) throws(NetlinkError) -> Void) throws(NetlinkError) {
+        // The kernel fills 32 KiB of a list at most (netlink_dump). A stored buffer of a private type would save the
+        // allocation, and breaks release builds of other modules (Swift 6.3).
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 8)
+        defer { memory.deallocate() }
         while true {
-            let size = recv(
-                descriptor.number, received.memory.baseAddress, received.memory.count, Int32(MSG_TRUNC))
+            let size = recv(descriptor.number, memory.baseAddress, memory.count, Int32(MSG_TRUNC))
             if size < 0, errno == EINTR { continue }
             if size < 0 { throw NetlinkError(operation: "receive", subject: "NETLINK_ROUTE", errno: errno) }
-            guard size <= received.memory.count else {
+            guard size <= memory.count else {
                 throw NetlinkError(operation: "receive", subject: "NETLINK_ROUTE", errno: EMSGSIZE)
             }
-            return try NetlinkMessage.forEach(in: UnsafeRawBufferPointer(received.memory), size: size, body)
+            return try NetlinkMessage.forEach(in: UnsafeRawBufferPointer(memory), size: size, body)
         }
     }
-}
-
-/// Where datagrams are received: as large as the kernel makes them for a dump (NLMSG_GOODSIZE grows to 32 KiB).
-private struct ReceiveBuffer: ~Copyable, @unchecked Sendable {
-    // Sendable: the only owner of its memory, reached only through the socket, which has one user at a time.
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 8)
-    deinit { memory.deallocate() }
 }
 
 extension NetlinkMessage {

@@ -34,8 +34,7 @@ public struct Capabilities: OptionSet, Sendable, Hashable {
     /// What this process itself may give: its permitted set that is also in its bounding set. A privileged container
     /// gets exactly this; asking for more fails its start.
     public static func current() throws(SystemError) -> Capabilities {
-        let status = try OwnedDescriptor(opening: "/proc/self/status", flags: O_RDONLY)
-        let text = String(decoding: try readBounded(status.number, limit: 64 << 10), as: UTF8.self)
+        let text = try readText("/proc/self/status", limit: 64 << 10)
         var permitted: UInt64 = 0
         var bounding: UInt64 = 0
         for line in text.split(separator: "\n") {

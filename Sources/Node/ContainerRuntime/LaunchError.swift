@@ -70,4 +70,3 @@ public struct LaunchError: Error, Hashable, Sendable, CustomStringConvertible {
     /// No container, attempt or exec of that name, or it has ended.
     public var isNotRunning: Bool { step == .container && (errno == ENOENT || errno == ESRCH) }
 }
-extension LaunchError { public var description: String { "" } }

@@ -16,7 +16,7 @@ public struct SandboxPlan: Sendable {
     public var newUTS = true
     /// Whether all containers share one PID namespace in which podinit is process 1 (`shareProcessNamespace`).
     public var sharedPID = false
-    /// Namespaced kernel parameters to set. Parameters of the host are refused: ``Sysctl/check(_:)``.
+    /// Namespaced kernel parameters to set. A parameter of the host is refused.
     public var sysctls: [Sysctl] = []
     /// podinit's `oom_score_adj`, -1000 ... 1000; nil leaves it as it is.
     public var oomScoreAdjustment: Int32?
@@ -26,16 +26,4 @@ public struct SandboxPlan: Sendable {
     public var exitsDirectory: Int32
 
     public init(exitsDirectory: Int32) { self.exitsDirectory = exitsDirectory }
-}
-
-/// A kernel parameter, `sysctl(8)`.
-public struct Sysctl: Sendable, Hashable {
-    /// The name with dots, such as `net.ipv4.ip_unprivileged_port_start`; a `/` stands for a dot inside a component.
-    public var name: String
-    public var value: String
-
-    public init(_ name: String, _ value: String) {
-        self.name = name
-        self.value = value
-    }
 }

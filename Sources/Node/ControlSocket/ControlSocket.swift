@@ -22,6 +22,8 @@ public struct ControlError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let versionMismatch = Code(rawValue: "version-mismatch")
         /// The other side went away before it answered.
         public static let disconnected = Code(rawValue: "disconnected")
+        /// The agent is about to quit and has not begun the request: ask again.
+        public static let retiring = Code(rawValue: "retiring")
         /// Bytes that are no frame, or a frame that may not come here.
         public static let malformed = Code(rawValue: "malformed")
         /// The verb is not known, or its arguments are not what it needs.
@@ -29,6 +31,10 @@ public struct ControlError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let notFound = Code(rawValue: "not-found")
         /// It contradicts what is there: a name or a port in use, a pod that still runs.
         public static let conflict = Code(rawValue: "conflict")
+        /// The command of an exec does not exist in the container: a shell's 127.
+        public static let commandNotFound = Code(rawValue: "command-not-found")
+        /// The command of an exec cannot be executed: a shell's 126.
+        public static let commandNotExecutable = Code(rawValue: "command-not-executable")
         /// The request was understood and could not be served.
         public static let failed = Code(rawValue: "failed")
     }

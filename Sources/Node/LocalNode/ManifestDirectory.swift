@@ -6,7 +6,7 @@ import Resources
 /// What a file says.
 struct ManifestContent: Sendable, Hashable {
     var pods: [DesiredPod] = []
-    var services: [Service] = []
+    var services: [SourcedService] = []
 }
 
 /// A directory of Pod and Service manifests, read again at each ``scan()``.
@@ -81,7 +81,7 @@ struct ManifestDirectory: Sendable {
     var pods: [DesiredPod] { sorted.flatMap { $0.content?.pods ?? [] } }
 
     /// The Services likewise.
-    var services: [Service] { sorted.flatMap { $0.content?.services ?? [] } }
+    var services: [SourcedService] { sorted.flatMap { $0.content?.services ?? [] } }
 
     /// Files that are wrong and were never right since this agent started: what they asked for before is not known.
     var unread: Set<String> { Set(files.filter { $0.value.isBroken && $0.value.content == nil }.keys) }

@@ -20,7 +20,7 @@ struct ContainerCommand: Sendable, Hashable {
         for variable in container.env {
             let value: String
             switch variable.source {
-            case .value(let text): value = expandVariables(text, with: declared)
+            case .value(let text): value = expandVariables(in: text) { declared[$0] }
             case .field(let path):
                 guard let field = fields(path) else {
                     throw PodError(.invalid, "env \(variable.name): fieldPath \(path) has no value here")
@@ -44,15 +44,19 @@ struct ContainerCommand: Sendable, Hashable {
         for name in names { set(name, declared[name] ?? "") }
         environment = order.map { "\($0)=\(values[$0] ?? "")" }
 
-        let command = container.command.map { $0.map { expandVariables($0, with: declared) } } ?? []
-        let args = container.args.map { $0.map { expandVariables($0, with: declared) } } ?? []
+        func expanded(_ words: [String]?) -> [String] {
+            (words ?? []).map { word in expandVariables(in: word) { declared[$0] } }
+        }
+        let command = expanded(container.command)
+        let args = expanded(container.args)
         if !command.isEmpty {
             arguments = command + args
         } else {
             arguments = image.entrypoint + (args.isEmpty ? image.command : args)
         }
         guard !arguments.isEmpty else {
-            throw PodError(.invalid, "no command specified: neither the container nor its image \(container.image) has one")
+            throw PodError(
+                .invalid, "no command specified: neither the container nor its image \(container.image) has one")
         }
         workingDirectory = container.workingDir ?? image.workingDirectory
         if workingDirectory.isEmpty { workingDirectory = "/" }

@@ -49,6 +49,18 @@ public struct ContainerRecord: Sendable, Hashable {
 
     public init(name: String, role: ContainerRole) { (self.name, self.role) = (name, role) }
 
+    /// Whether run number `attempt` may still be going on, as far as is known.
+    var isUnderWay: Bool {
+        switch state {
+        case .running: true
+        case .terminated: false
+        case .waiting(let reason, _): attempted && reason != "CrashLoopBackOff"
+        }
+    }
+
+    /// The run's own cgroup below the pod's: of each run another, so that the end of one never touches the next.
+    var cgroup: String { "\(name).\(attempt)" }
+
     /// Whether an init container has done its work, or a sidecar runs, so that what follows may start.
     var letsOthersStart: Bool {
         switch role {

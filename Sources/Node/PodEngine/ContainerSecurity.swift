@@ -6,7 +6,9 @@ import Resources
 /// Under which rights a container runs: the container's securityContext laid over the pod's, over the image's user.
 enum ContainerSecurity {
     /// Resolves who the container runs as in its root file system, `root` being a descriptor of it.
-    static func user(_ container: Container, pod: PodSpec, image: ImageConfig, root: Int32) throws(PodError) -> ResolvedUser {
+    static func user(_ container: Container, pod: PodSpec, image: ImageConfig, root: Int32) throws(PodError)
+        -> ResolvedUser
+    {
         let context = container.securityContext
         let uid = context.runAsUser ?? pod.securityContext.runAsUser
         let gid = context.runAsGroup ?? pod.securityContext.runAsGroup
@@ -22,7 +24,8 @@ enum ContainerSecurity {
             if uid == nil, !name.isEmpty, UInt32(name) == nil {
                 throw PodError(
                     .invalid,
-                    "container has runAsNonRoot and image has non-numeric user (\(name)), cannot verify user is non-root")
+                    "container has runAsNonRoot and image has non-numeric user (\(name)), cannot verify user is non-root"
+                )
             }
             if resolved.user.uid == 0 {
                 throw PodError(.invalid, "container has runAsNonRoot and image will run as root")
@@ -67,7 +70,9 @@ enum ContainerSecurity {
         let text = image.stopSignal.uppercased()
         if let number = Int32(text), (1...64).contains(number) { return number }
         let name = text.hasPrefix("SIG") ? String(text.dropFirst(3)) : text
-        if name.hasPrefix("RTMIN+"), let offset = Int32(name.dropFirst(6)), (0...30).contains(offset) { return 34 + offset }
+        if name.hasPrefix("RTMIN+"), let offset = Int32(name.dropFirst(6)), (0...30).contains(offset) {
+            return 34 + offset
+        }
         return signalNumbers[name] ?? SIGTERM
     }
 
@@ -82,7 +87,7 @@ enum ContainerSecurity {
 enum OOMScore {
     /// oom_score_adj of a container: -997 guaranteed, 1000 best effort, else by the share of memory it asked for.
     static func adjustment(
-        qualityOfService: QualityOfService, memoryRequest: Int64, memoryCapacity: Int64
+        qualityOfService: QOSClass, memoryRequest: Int64, memoryCapacity: Int64
     ) -> Int32 {
         switch qualityOfService {
         case .guaranteed: return -997
@@ -111,7 +116,8 @@ enum SysctlPolicy {
             if name.hasPrefix("net.") && spec.hostNetwork {
                 throw PodError(.invalid, "SysctlForbidden: sysctl \"\(name)\" is not allowed with hostNetwork")
             }
-            let isIPC = name.hasPrefix("kernel.shm") || name.hasPrefix("kernel.msg") || name == "kernel.sem"
+            let isIPC =
+                name.hasPrefix("kernel.shm") || name.hasPrefix("kernel.msg") || name == "kernel.sem"
                 || name.hasPrefix("fs.mqueue.")
             if isIPC && spec.hostIPC {
                 throw PodError(.invalid, "SysctlForbidden: sysctl \"\(name)\" is not allowed with hostIPC")

@@ -37,7 +37,9 @@ struct NodeContext: Sendable {
         return try Cgroup(system: cgroups, path: path)
     }
 
-    static func memoryCapacityOfHost() -> Int64 { Int64(sysconf(Int32(_SC_PHYS_PAGES))) * Int64(sysconf(Int32(_SC_PAGESIZE))) }
+    static func memoryCapacityOfHost() -> Int64 {
+        Int64(sysconf(Int32(_SC_PHYS_PAGES))) * Int64(sysconf(Int32(_SC_PAGESIZE)))
+    }
 
     /// The floor that the kernel sets to oom_score_adj (proc_pid_oom_score_adj(5)).
     static func lowestOOMScoreOfProcess() throws(SystemError) -> Int32 {

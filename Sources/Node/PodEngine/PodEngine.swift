@@ -10,7 +10,7 @@ import Synchronization
 
 /// Runs pods on this host: takes them in, leads each by a worker of its own, finds them again after a restart.
 public actor PodEngine {
-    private let node: NodeContext
+    private nonisolated let node: NodeContext
     private nonisolated let workers = Mutex<[PodUID: PodWorker]>([:])
     private var ends: [PodUID: Task<Void, Never>] = [:]
 
@@ -43,11 +43,13 @@ public actor PodEngine {
     /// Takes up the pods that an earlier agent left: those that run are led on, those whose pause process is gone are
     /// ended or begun anew by their policy. To be called once, before anything else.
     public func adopt() async {
+        warmUp()
         let directory = "\(node.configuration.dataDirectory)/pods"
         for name in (try? listDirectory(directory)) ?? [] {
             do {
                 let stored = try StoredPod.read(directory: "\(directory)/\(name)")
-                let worker = PodWorker(node: node, stored: stored, record: Self.readRecord(stored, "\(directory)/\(name)"))
+                let worker = PodWorker(
+                    node: node, stored: stored, record: Self.readRecord(stored, "\(directory)/\(name)"))
                 await worker.adopt()
                 add(worker)
             } catch {
@@ -57,6 +59,18 @@ public actor PodEngine {
             }
         }
         await clearLeftovers()
+    }
+
+    /// Compiles the seccomp program that most containers get, beside what else a start has to do.
+    private nonisolated func warmUp() {
+        let node = self.node
+        Task {
+            await node.janitor.run {
+                _ = try? node.seccomp.program(
+                    for: node.configuration.defaultSeccompProfile, capabilities: .containerDefault,
+                    directory: node.configuration.seccompDirectory)
+            }
+        }
     }
 
     private static func readRecord(_ stored: StoredPod, _ directory: String) -> PodRecord {
@@ -72,7 +86,9 @@ public actor PodEngine {
         let directory = "\(node.configuration.runDirectory)/pods"
         for name in (try? listDirectory(directory)) ?? [] where !known.contains(name) {
             node.logger.warning("pod \(name) is known no more: ending what is left of it")
-            if let stray = try? await Sandbox.adopt(socketDirectory: "\(directory)/\(name)") { try? await stray.terminate() }
+            if let stray = try? await Sandbox.adopt(socketDirectory: "\(directory)/\(name)") {
+                try? await stray.terminate()
+            }
             for volume in (try? listDirectory("\(directory)/\(name)/volumes")) ?? [] {
                 try? unmount("\(directory)/\(name)/volumes/\(volume)")
             }
@@ -93,6 +109,12 @@ public actor PodEngine {
     /// (or uid) that is taken, `conflict` for a host port, `invalid` for what this node refuses.
     @discardableResult
     public func create(_ pod: Pod, tree: JSONValue, uid: PodUID? = nil, source: PodSource) throws(PodError) -> PodUID {
+        try take(pod, tree: tree, uid: uid, source: source, fetched: [:])
+    }
+
+    private func take(
+        _ pod: Pod, tree: JSONValue, uid: PodUID?, source: PodSource, fetched: [String: Image]
+    ) throws(PodError) -> PodUID {
         try check(pod)
         let stored = StoredPod(uid: uid ?? PodUID(), pod: pod, tree: tree, source: source)
         let record = PodRecord(pod: pod, createdAt: Moment.now())
@@ -109,7 +131,7 @@ public actor PodEngine {
             try? removeTree(directory)
             throw PodError(.internalError, "cannot keep pod \(pod.metadata.name): \(error)")
         }
-        add(PodWorker(node: node, stored: stored, record: record))
+        add(PodWorker(node: node, stored: stored, record: record, fetched: fetched))
         node.changes.notify()
         return stored.uid
     }
@@ -132,9 +154,11 @@ public actor PodEngine {
                 throw PodError(.image, "pod \(pod.metadata.name): container \(container.name): \(error)")
             }
         }
-        let uid = try create(pod, tree: tree, source: source)
+        let uid = try take(pod, tree: tree, uid: nil, source: source, fetched: fetched)
         for await _ in node.changes.streamBeginningNow() {
-            guard let snapshot = snapshot(uid) else { throw PodError(.notFound, "pod \(pod.metadata.name) was removed") }
+            guard let snapshot = snapshot(uid) else {
+                throw PodError(.notFound, "pod \(pod.metadata.name) was removed")
+            }
             if let failure = snapshot.failure {
                 throw PodError(.notRunning, "pod \(pod.metadata.name): \(failure)")
             }
@@ -187,7 +211,7 @@ public actor PodEngine {
         let worker = try worker(uid)
         await worker.requestStop(.stopped, grace: grace)
         for await _ in node.changes.streamBeginningNow() {
-            guard await worker.sandbox != nil || worker.snapshot.isTerminating else { return }
+            if await worker.isSettled { return }
         }
     }
 
@@ -207,7 +231,9 @@ public actor PodEngine {
     // MARK: - Looking
 
     public nonisolated func snapshots() -> [PodSnapshot] {
-        workers.withLock { Array($0.values) }.map(\.snapshot).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+        workers.withLock { Array($0.values) }.map(\.snapshot).sorted {
+            ($0.namespace, $0.name) < ($1.namespace, $1.name)
+        }
     }
 
     public nonisolated func snapshot(_ uid: PodUID) -> PodSnapshot? { workers.withLock { $0[uid] }?.snapshot }
@@ -215,7 +241,9 @@ public actor PodEngine {
     /// The pod that a person names: `name`, `namespace/name`, a uid or the beginning of one.
     public nonisolated func find(_ text: String) throws(PodError) -> PodUID {
         let all = snapshots()
-        if let exact = all.first(where: { $0.uid.text == text || "\($0.namespace)/\($0.name)" == text }) { return exact.uid }
+        if let exact = all.first(where: { $0.uid.text == text || "\($0.namespace)/\($0.name)" == text }) {
+            return exact.uid
+        }
         let named = all.filter { $0.name == text }
         if named.count == 1 { return named[0].uid }
         if named.count > 1 {

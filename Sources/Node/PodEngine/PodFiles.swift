@@ -52,7 +52,8 @@ enum PodFiles {
             configuration = ResolverConfiguration()
             configuration.nameservers = clusterDNS
             configuration.searches =
-                ["\(pod.metadata.namespace).svc.\(clusterDomain)", "svc.\(clusterDomain)", clusterDomain] + node.searches
+                ["\(pod.metadata.namespace).svc.\(clusterDomain)", "svc.\(clusterDomain)", clusterDomain]
+                + node.searches
             configuration.options = [("ndots", "5")]
         } else {
             configuration = ResolverConfiguration(parsing: host)
@@ -102,7 +103,8 @@ struct ResolverConfiguration {
         if !searches.isEmpty { lines.append("search \(searches.joined(separator: " "))") }
         lines += nameservers.map { "nameserver \($0)" }
         if !options.isEmpty {
-            lines.append("options " + options.map { $0.name + ($0.value.map { ":\($0)" } ?? "") }.joined(separator: " "))
+            lines.append(
+                "options " + options.map { $0.name + ($0.value.map { ":\($0)" } ?? "") }.joined(separator: " "))
         }
         return lines.map { $0 + "\n" }.joined()
     }

@@ -22,6 +22,8 @@ struct PodRecord: Sendable, Hashable {
     var startedAt: Moment?
     /// The pod's address, empty until it has one.
     var address = ""
+    /// Whether the present sandbox is complete: process, network and files. One that is not is taken down again.
+    var hasSandbox = false
     /// Whether all init containers have run in the present sandbox.
     var initialized = false
     /// Why the pod as a whole failed (DeadlineExceeded …); empty if it did not.
@@ -33,7 +35,9 @@ struct PodRecord: Sendable, Hashable {
     init(pod: Pod, createdAt: Moment) {
         self.createdAt = createdAt
         containers =
-            pod.spec.initContainers.map { ContainerRecord(name: $0.name, role: $0.isSidecar ? .sidecar : .initialization) }
+            pod.spec.initContainers.map {
+                ContainerRecord(name: $0.name, role: $0.isSidecar ? .sidecar : .initialization)
+            }
             + pod.spec.containers.map { ContainerRecord(name: $0.name, role: .app) }
         grace = pod.spec.terminationGracePeriodSeconds
         if pod.spec.initContainers.isEmpty {
@@ -47,6 +51,7 @@ struct PodRecord: Sendable, Hashable {
         var object: JSONObject = [
             "wish": JSONValue(wish.rawValue), "grace": JSONValue(grace), "createdAt": JSONValue(createdAt.nanoseconds),
             "address": JSONValue(address), "initialized": JSONValue(initialized),
+            "hasSandbox": JSONValue(hasSandbox),
             "failureReason": JSONValue(failureReason), "failureMessage": JSONValue(failureMessage),
             "containers": .array(containers.map(\.tree)),
         ]
@@ -64,6 +69,7 @@ struct PodRecord: Sendable, Hashable {
         startedAt = tree["startedAt"]?.integerValue.map(Moment.init(nanoseconds:))
         address = tree["address"]?.stringValue ?? ""
         initialized = tree["initialized"]?.boolValue ?? false
+        hasSandbox = tree["hasSandbox"]?.boolValue ?? false
         failureReason = tree["failureReason"]?.stringValue ?? ""
         failureMessage = tree["failureMessage"]?.stringValue ?? ""
         for saved in tree["containers"]?.arrayValue?.compactMap(ContainerRecord.init(tree:)) ?? [] {

@@ -50,7 +50,7 @@ public struct PodSnapshot: Sendable {
 
     /// Whether it takes traffic: every app container and sidecar runs and is past its postStart hook.
     public var isReady: Bool {
-        record.wish == .running && !address.isEmpty && initialized && readyContainers == totalContainers
+        record.wish == .running && record.hasSandbox && initialized && readyContainers == totalContainers
     }
 
     private var initialized: Bool { record.initialized || pod.spec.initContainers.isEmpty }
@@ -161,7 +161,7 @@ public struct PodSnapshot: Sendable {
         let apps = containers.filter { $0.role == .app }
         var status: JSONObject = [
             "phase": JSONValue(phase), "conditions": .array(conditions),
-            "qosClass": JSONValue(pod.spec.qualityOfService.rawValue),
+            "qosClass": JSONValue(pod.spec.qosClass.rawValue),
         ]
         if !hostAddress.isEmpty {
             status["hostIP"] = JSONValue(hostAddress)

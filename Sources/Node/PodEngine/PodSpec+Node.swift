@@ -1,4 +1,5 @@
 import Cgroups
+import NFTables
 import Netlink
 import PodNetwork
 import Resources
@@ -6,11 +7,30 @@ import Resources
 extension PodSpec {
     /// Where the pod's cgroup stands in the kubepods tree.
     var cgroupClass: CPUShares.QualityOfService {
-        switch qualityOfService {
+        switch qosClass {
         case .guaranteed: .guaranteed
         case .burstable: .burstable
         case .bestEffort: .bestEffort
         }
+    }
+
+    /// What the pod as a whole asks for and is limited to, in thousandths of a CPU and in bytes; nil where a container
+    /// is without a limit. Init containers run one after another before the others, so the larger of both counts;
+    /// sidecars run beside all that follow them (Kubernetes, "Sidecar Containers", resource sharing).
+    func total(_ amount: (Container) -> Int64?) -> Int64? {
+        var sidecars: Int64 = 0
+        var largest: Int64 = 0
+        for container in initContainers {
+            guard let value = amount(container) else { return nil }
+            if container.isSidecar { sidecars += value }
+            largest = max(largest, container.isSidecar ? sidecars : sidecars + value)
+        }
+        var apps: Int64 = 0
+        for container in containers {
+            guard let value = amount(container) else { return nil }
+            apps += value
+        }
+        return max(largest, sidecars + apps)
     }
 
     /// Ports of the node that lead to the pod; none with hostNetwork, where the container itself listens there.

@@ -15,7 +15,7 @@ extension PodWorker {
         do {
             var containers: [(name: String, statistics: CgroupStatistics)] = []
             for container in record.containers where container.state.isRunning {
-                containers.append((container.name, try node.cgroup(stored, container.name).statistics()))
+                containers.append((container.name, try node.cgroup(stored, container.cgroup).statistics()))
             }
             guard sandbox != nil else { throw PodError(.notRunning, "pod \(stored.pod.metadata.name) is not running") }
             return PodStatistics(

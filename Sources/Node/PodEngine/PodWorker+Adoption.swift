@@ -9,15 +9,32 @@ extension PodWorker {
     func adopt() async {
         do {
             let sandbox = try await Sandbox.adopt(socketDirectory: paths.run)
-            let running = try await sandbox.status()
+            guard record.hasSandbox else {
+                // The earlier agent died while it made the sandbox; no container has run in it.
+                self.sandbox = sandbox
+                await clearSandbox()
+                return publish()
+            }
+            let running = try await settledStatus(of: sandbox)
             listen(to: sandbox)
             await catchUp(with: running)
         } catch {
             if !error.isSandboxGone { logger.warning("cannot reach the pod's pause process: \(error)") }
-            let hadSandbox = record.startedAt != nil && record.containers.contains { $0.state.isRunning || $0.attempted }
-            if hadSandbox || fileExists(paths.run) { await loseSandbox() }
+            if record.hasSandbox || fileExists(paths.run) { hasLostSandbox = true }
         }
         publish()
+    }
+
+    /// What runs and what has ended. A start that the earlier agent had just asked for is over in milliseconds.
+    private func settledStatus(of sandbox: Sandbox) async throws(LaunchError) -> [ContainerStatus] {
+        var statuses = try await sandbox.status()
+        var patience = 200
+        while statuses.contains(where: { $0.state == .starting }), patience > 0 {
+            patience -= 1
+            try? await Task.sleep(for: .milliseconds(10))
+            statuses = try await sandbox.status()
+        }
+        return statuses
     }
 
     private func catchUp(with statuses: [ContainerStatus]) async {
@@ -31,6 +48,7 @@ extension PodWorker {
                 record.containers[index].state = .running(startedAt: Moment(nanoseconds: status.startedAt))
                 record.containers[index].processID = pid
                 record.containers[index].started = true
+            case .starting: break
             case .exited: await noteExit(status)
             }
         }
@@ -44,9 +62,9 @@ extension PodWorker {
                         exitCode: 137, reason: "ContainerStatusUnknown",
                         message: "The container could not be located when the agent was started",
                         startedAt: since, finishedAt: Moment.now()))
-            } else if container.attempted && container.state.termination == nil {
+            } else if container.isUnderWay {
                 record.containers[index].attempted = false
-                await discardAttempt(container.name, container.attempt)
+                await discard(container)
             }
         }
         save()
@@ -56,8 +74,7 @@ extension PodWorker {
     func replaceSandbox() async {
         guard sandbox != nil else { return }
         logger.error("the pod's network interface is gone; its containers are started anew")
-        await clearSandbox()
-        await loseSandbox()
+        hasLostSandbox = true
         wake()
     }
 

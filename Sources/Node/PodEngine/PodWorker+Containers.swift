@@ -82,6 +82,10 @@ extension PodWorker {
         guard let container = definition(of: name) else { return nil }
         if let image = images[name] { return image }
         guard activities[.pull(name)] == nil else { return nil }
+        if let image = fetched.removeValue(forKey: container.image) {
+            accept(image, for: index)
+            return image
+        }
         if container.imagePullPolicy != .always, let image = try? node.images.present(container.image) {
             accept(image, for: index)
             return image
@@ -159,7 +163,7 @@ extension PodWorker {
         guard let container = definition(of: name) else { return .waitForEvent }
         let attempt = record.containers[index].attempt
         do {
-            let prepared = try prepare(container, attempt: attempt, image: image)
+            let prepared = try prepare(container, record.containers[index], image: image)
             record.containers[index].attempted = true
             try writeFileAtomically(paths.status, record.tree.encoded(), mode: 0o600)
             let started = try await sandbox.start(prepared.plan)
@@ -171,12 +175,14 @@ extension PodWorker {
         } catch {
             guard let index = self.index(of: name) else { return .waitForEvent }
             record.containers[index].attempted = false
+            // The image may be what is wrong: it is looked up again.
+            images[name] = nil
             let isConfiguration = (error as? PodError)?.reason == .invalid
             let reason = isConfiguration ? "CreateContainerConfigError" : "CreateContainerError"
             logger.error("container \(name): \(error)")
             noteRetry(name, message: "\(error)", first: 2, longest: 60)
             setWaiting(index, reason: reason, message: "\(error)")
-            await discardAttempt(name, attempt)
+            await discard(record.containers[index])
         }
         return .again
     }
@@ -188,7 +194,8 @@ extension PodWorker {
             let retry = retries[record.containers[index].name]
         else { return }
         setWaiting(
-            index, reason: "ImagePullBackOff", message: "Back-off pulling image \"\(container.image)\": \(retry.message)")
+            index, reason: "ImagePullBackOff",
+            message: "Back-off pulling image \"\(container.image)\": \(retry.message)")
     }
 
     private func noteStart(_ name: String, attempt: Int, _ started: StartedContainer) {
@@ -215,7 +222,8 @@ extension PodWorker {
         record.containers[index].state = .terminated(
             Termination(exitCode: 128, reason: "StartError", message: message, startedAt: now, finishedAt: now))
         save()
-        Task { await discardAttempt(name, attempt) }
+        let ended = record.containers[index]
+        Task { await discard(ended) }
     }
 
     private func runPostStart(_ name: String, _ attempt: Int, _ command: [String]) async {
@@ -252,8 +260,8 @@ extension PodWorker {
     }
 
     /// Removes the writable layer and the cgroup of a run that is over.
-    func discardAttempt(_ name: String, _ attempt: Int) async {
-        if let cgroup = try? node.cgroup(stored, name) { await node.janitor.remove(cgroup) }
-        await node.janitor.remove(paths.attempt(name, attempt))
+    func discard(_ container: ContainerRecord) async {
+        if let cgroup = try? node.cgroup(stored, container.cgroup) { await node.janitor.remove(cgroup) }
+        await node.janitor.remove(paths.attempt(container.name, container.attempt))
     }
 }

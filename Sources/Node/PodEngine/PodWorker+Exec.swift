@@ -32,7 +32,9 @@ extension PodWorker {
     /// The configuration of the image that the container runs, also for one that an earlier agent started.
     private func knownImage(_ name: String) -> ImageConfig? {
         if let image = images[name] { return image.config }
-        guard let container = definition(of: name), let image = try? node.images.present(container.image) else { return nil }
+        guard let container = definition(of: name), let image = try? node.images.present(container.image) else {
+            return nil
+        }
         images[name] = image
         return image.config
     }
@@ -50,7 +52,8 @@ extension PodWorker {
         plan.standardOutput = streams.output
         plan.standardError = streams.error
         do {
-            let cgroup = try node.cgroup(stored, name)
+            guard let index = index(of: name) else { throw PodError(.notFound, "there is no container \(name)") }
+            let cgroup = try node.cgroup(stored, record.containers[index].cgroup)
             let entrance = try cgroup.processDescriptors()
             plan.process.cgroupProcesses = entrance.numbers
             let process = try await sandbox.exec(in: name, plan)

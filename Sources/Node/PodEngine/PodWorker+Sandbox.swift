@@ -14,6 +14,8 @@ extension PodWorker {
         do {
             let sandbox = try await makeSandbox()
             sandboxRetry = nil
+            record.hasSandbox = true
+            setSettled(false)
             listen(to: sandbox)
             if record.startedAt == nil { record.startedAt = Moment.now() }
             save()
@@ -77,13 +79,13 @@ extension PodWorker {
 
     private func podResources() -> CgroupResources {
         var resources = CgroupResources()
-        let amounts = spec.totalResources
-        resources.cpuShares = CPUShares.shares(milliCPU: amounts.requests.cpu?.milliValue ?? 0)
-        if let limit = amounts.limits.cpu {
-            resources.cpuQuota = CPUShares.quota(milliCPU: limit.milliValue)
+        let request = spec.total { $0.resources.requests.cpu?.milliValue ?? 0 } ?? 0
+        resources.cpuShares = CPUShares.shares(milliCPU: request)
+        if let limit = spec.total({ $0.resources.limits.cpu?.milliValue }) {
+            resources.cpuQuota = CPUShares.quota(milliCPU: limit)
             resources.cpuPeriod = CPUShares.defaultPeriod
         }
-        resources.memoryLimit = amounts.limits.memory?.value
+        resources.memoryLimit = spec.total { $0.resources.limits.memory?.value }
         resources.pidsMax = node.configuration.podPidsLimit
         return resources
     }
@@ -129,6 +131,7 @@ extension PodWorker {
     /// Ends the pause process and all containers, and removes what the sandbox has in the kernel: network, cgroups,
     /// mounts. Safe to run again at any point.
     func clearSandbox() async {
+        record.hasSandbox = false
         if let sandbox {
             self.sandbox = nil
             do { try await sandbox.terminate() } catch { logger.warning("pause process: \(error)") }
@@ -138,7 +141,7 @@ extension PodWorker {
         }
         do {
             if let cgroup = try? node.cgroup(stored) { await node.janitor.remove(cgroup) }
-            if !spec.hostNetwork { try node.network.detach(uid: uid.text) }
+            if !spec.hostNetwork { try await node.network.detachInBackground(uid: uid.text) }
             try unmountAll()
         } catch {
             logger.warning("cannot clear the pod's sandbox: \(error)")
@@ -156,10 +159,11 @@ extension PodWorker {
 
     /// The pause process died, or the host was started anew: what ran has ended, and the record says so.
     func loseSandbox() async {
+        hasLostSandbox = false
         let recorded = (try? ExitRecord.read(directory: paths.exits)) ?? []
         for index in record.containers.indices {
             let container = record.containers[index]
-            guard container.state.isRunning || (container.attempted && container.state.termination == nil) else { continue }
+            guard container.isUnderWay else { continue }
             if let exit = recorded.first(where: { $0.name == container.name && Int($0.attempt) == container.attempt }) {
                 let end = termination(
                     of: container, code: exit.status.code, signal: exit.status.signal,

@@ -28,8 +28,9 @@ extension PodWorker {
         logger.info(
             "container \(status.name) ended",
             metadata: ["reason": "\(end.reason)", "exitCode": "\(end.exitCode)", "attempt": "\(attempt)"])
+        let ended = record.containers[index]
         wake()
-        await discardAttempt(status.name, attempt)
+        await discard(ended)
         try? await sandbox?.forget(status.name, attempt: status.attempt)
     }
 
@@ -38,7 +39,9 @@ extension PodWorker {
         of container: ContainerRecord, code: Int32, signal: Int32, startedAt: Moment, finishedAt: Moment
     ) -> Termination {
         var reason = code == 0 ? "Completed" : "Error"
-        if code != 0, let cgroup = try? node.cgroup(stored, container.name), let kills = try? cgroup.oomKills(), kills > 0 {
+        if code != 0, let cgroup = try? node.cgroup(stored, container.cgroup), let kills = try? cgroup.oomKills(),
+            kills > 0
+        {
             reason = "OOMKilled"
         }
         return Termination(
@@ -49,13 +52,15 @@ extension PodWorker {
     /// terminationMessagePath's content, at most 4 KiB; with FallbackToLogsOnError the log's last 2 KiB or 80 lines
     /// where a failed container wrote none.
     private func terminationMessage(_ container: ContainerRecord, failed: Bool) -> String {
-        let path = terminationLog(container.name, paths.attempt(container.name, container.attempt))
+        let path = terminationLog(paths.attempt(container.name, container.attempt))
         if let file = try? OwnedDescriptor(opening: path, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK) {
             var bytes = [UInt8](repeating: 0, count: 4096)
             let count = read(file.number, &bytes, bytes.count)
             if count > 0 { return String(decoding: bytes[..<count], as: UTF8.self) }
         }
-        guard failed, definition(of: container.name)?.terminationMessagePolicy == .fallbackToLogsOnError else { return "" }
+        guard failed, definition(of: container.name)?.terminationMessagePolicy == .fallbackToLogsOnError else {
+            return ""
+        }
         return LogTail.text("\(paths.log(container.name))/\(container.attempt).log", lines: 80, bytes: 2048)
     }
 
@@ -86,7 +91,9 @@ extension PodWorker {
         }
         guard isRunning() else { return }
         if remaining() > 0 {
-            do { try await sandbox.signal(name, stopSignal(name)) } catch { logger.warning("container \(name): \(error)") }
+            do { try await sandbox.signal(name, stopSignal(name)) } catch {
+                logger.warning("container \(name): \(error)")
+            }
             // The grace may be shortened meanwhile: requestStop wakes nobody here, so look again each second.
             while isRunning(), remaining() > 0, !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(min(max(remaining(), 0.001), 1)))
@@ -164,6 +171,7 @@ extension PodWorker {
         }
         await node.janitor.remove("\(paths.data)/containers")
         save()
+        setSettled(true)
     }
 
     /// Removes all that there is of the pod on disk; the record goes last, so that a removal that was cut off is

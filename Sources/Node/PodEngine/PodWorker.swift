@@ -23,6 +23,12 @@ actor PodWorker {
     /// Not before these moments: the next try of a pull or of a creation, and how long to wait after a failure.
     var retries: [String: Retry] = [:]
     var sandboxRetry: Retry?
+    /// Images that `pod run` has fetched already, by their names in the manifest; each is taken once.
+    var fetched: [String: Image] = [:]
+    /// The pause process went away: the loop has to clear up after it.
+    var hasLostSandbox = false
+    /// Nothing of the pod runs, and its sandbox is gone.
+    private(set) var isSettled = false
     private var eventReader: Task<Void, Never>?
     private var timer: Task<Void, Never>?
     var isDetached = false
@@ -44,7 +50,8 @@ actor PodWorker {
     var spec: PodSpec { stored.pod.spec }
     var uid: PodUID { stored.uid }
 
-    init(node: NodeContext, stored: StoredPod, record: PodRecord) {
+    init(node: NodeContext, stored: StoredPod, record: PodRecord, fetched: [String: Image] = [:]) {
+        self.fetched = fetched
         self.node = node
         self.stored = stored
         self.record = record
@@ -114,6 +121,10 @@ actor PodWorker {
     }
 
     private func step() async -> Step {
+        if hasLostSandbox {
+            await loseSandbox()
+            return .again
+        }
         if let end = deadlineStep() { return end }
         if record.wish != .running { return await stopStep() }
         if isEnded { return await endStep() }
@@ -226,13 +237,20 @@ actor PodWorker {
         }
     }
 
-    private func noteSandboxGone(_ gone: Sandbox) async {
+    private func noteSandboxGone(_ gone: Sandbox) {
         guard sandbox === gone, !isDetached else { return }
         sandbox = nil
         if record.wish == .running && !isEnded {
             logger.error("the pod's pause process (pid \(gone.pid)) is gone; its containers are ended")
         }
-        await loseSandbox()
+        hasLostSandbox = true
         wake()
+    }
+
+    /// Says whether nothing of the pod runs any more, for those who wait for its end.
+    func setSettled(_ settled: Bool) {
+        guard isSettled != settled else { return }
+        isSettled = settled
+        publish()
     }
 }

@@ -30,8 +30,8 @@ final class PreparedContainer {
 
 extension PodWorker {
     /// Makes all that a run of a container needs: writable layer, cgroup, mounts, rights.
-    func prepare(_ container: Container, attempt: Int, image: Image) throws -> PreparedContainer {
-        let directory = paths.attempt(container.name, attempt)
+    func prepare(_ container: Container, _ run: ContainerRecord, image: Image) throws -> PreparedContainer {
+        let directory = paths.attempt(container.name, run.attempt)
         try makeDirectories("\(directory)/upper", mode: 0o755)
         try makeDirectories("\(directory)/work", mode: 0o755)
         let root = try RootFilesystem.overlay(
@@ -41,12 +41,7 @@ extension PodWorker {
             container, image: image.config, hostname: hostNames().name, fields: { self.field($0) })
         command.setHome(resolved.home)
 
-        let cgroup = try node.cgroup(stored, container.name)
-        // Left by a run whose end nobody has seen: its counters must not be taken for this one's.
-        if try cgroup.exists() {
-            try cgroup.kill()
-            try cgroup.remove()
-        }
+        let cgroup = try node.cgroup(stored, run.cgroup)
         try cgroup.create()
         try cgroup.apply(containerResources(container))
         let entrance = try cgroup.processDescriptors()
@@ -59,7 +54,7 @@ extension PodWorker {
         if container.tty { process.terminal = TerminalSize() }
 
         var plan = ContainerPlan(
-            name: container.name, attempt: UInt32(clamping: attempt), process: process, root: root.mount.number)
+            name: container.name, attempt: UInt32(clamping: run.attempt), process: process, root: root.mount.number)
         plan.readOnlyRoot = container.securityContext.readOnlyRootFilesystem
         plan.pidNamespace = spec.hostPID || spec.shareProcessNamespace ? .sandbox : .own
         plan.cgroupView = cgroupView()
@@ -108,6 +103,11 @@ extension PodWorker {
             self.isDirectory = isDirectory
         }
 
+        convenience init(_ opened: consuming OpenedVolume, at target: String) {
+            let isDirectory = opened.isDirectory
+            self.init(opened.release(), at: target, isDirectory: isDirectory)
+        }
+
         func take() -> OwnedDescriptor {
             guard let mount = mount.take() else { preconditionFailure("a pending mount is taken once") }
             return mount.release()
@@ -124,7 +124,7 @@ extension PodWorker {
             if container.securityContext.readOnlyRootFilesystem { try mount.set(.readOnly) }
             mounts.append(PendingMount(mount, at: "/etc/\(name)", isDirectory: false))
         }
-        let message = terminationLog(container.name, (directory as String))
+        let message = terminationLog(directory)
         try writeFileAtomically(message, [], mode: 0o666)
         let path = container.terminationMessagePath
         if !taken.contains(path) {
@@ -134,8 +134,7 @@ extension PodWorker {
             guard let volume = spec.volumes.first(where: { $0.name == mount.name }) else {
                 throw PodError(.invalid, "volumeMounts: there is no volume \"\(mount.name)\"")
             }
-            let opened = try volumes.open(mount, of: volume)
-            mounts.append(PendingMount(opened.mount, at: mount.mountPath, isDirectory: opened.isDirectory))
+            mounts.append(PendingMount(try volumes.open(mount, of: volume), at: mount.mountPath))
         }
         func depth(_ mount: PendingMount) -> Int { mount.target.split(separator: "/").count }
         return mounts.enumerated().sorted { (depth($0.element), $0.offset) < (depth($1.element), $1.offset) }
@@ -143,7 +142,7 @@ extension PodWorker {
     }
 
     /// The file behind the container's terminationMessagePath.
-    func terminationLog(_ name: String, _ directory: String) -> String { "\(directory)/termination-log" }
+    func terminationLog(_ directory: String) -> String { "\(directory)/termination-log" }
 
     // MARK: - Rights and limits
 
@@ -155,7 +154,7 @@ extension PodWorker {
         process.noNewPrivileges = context.allowPrivilegeEscalation == false
         process.oomScoreAdjustment = node.permittedOOMScore(
             OOMScore.adjustment(
-                qualityOfService: spec.qualityOfService, memoryRequest: container.resources.requests.memory?.value ?? 0,
+                qualityOfService: spec.qosClass, memoryRequest: container.resources.requests.memory?.value ?? 0,
                 memoryCapacity: node.memoryCapacity))
         if !context.privileged {
             let profile =
@@ -227,7 +226,9 @@ extension PodWorker {
         case "status.podIP", "status.podIPs": return record.address
         case "status.hostIP", "status.hostIPs": return node.configuration.hostAddress
         default:
-            for (prefix, values) in [("metadata.labels['", metadata.labels), ("metadata.annotations['", metadata.annotations)]
+            for (prefix, values) in [
+                ("metadata.labels['", metadata.labels), ("metadata.annotations['", metadata.annotations),
+            ]
             where path.hasPrefix(prefix) && path.hasSuffix("']") {
                 return values[String(path.dropFirst(prefix.count).dropLast(2))] ?? ""
             }

@@ -2,6 +2,15 @@ import CLinux
 import Linux
 import Resources
 
+/// What a container mounts of a volume.
+struct OpenedVolume: ~Copyable {
+    let mount: DetachedMount
+    /// False for a file, a socket or a device.
+    let isDirectory: Bool
+
+    consuming func release() -> DetachedMount { mount }
+}
+
 /// Makes a pod's volumes and opens what its containers mount of them (Kubernetes, "Volumes").
 struct Volumes {
     let paths: PodPaths
@@ -27,7 +36,7 @@ struct Volumes {
     }
 
     /// A detached mount of what `mount` names of `volume`, and whether it is a directory or a file.
-    func open(_ mount: VolumeMount, of volume: Volume) throws(PodError) -> (mount: DetachedMount, isDirectory: Bool) {
+    func open(_ mount: VolumeMount, of volume: Volume) throws(PodError) -> OpenedVolume {
         let path: String
         var isHostPath = false
         switch volume.source {
@@ -111,25 +120,26 @@ struct Volumes {
     /// Opens `path` inside the volume, never outside of it whatever links containers have put there; missing
     /// directories are made.
     private func openOrMakeDirectory(_ path: String, in root: borrowing OwnedDescriptor) throws -> OwnedDescriptor {
-        do {
-            return try OwnedDescriptor(opening: path, in: root, flags: pathOnly, resolve: .beneath)
-        } catch where error.errno == ENOENT {
-            var directory = try OwnedDescriptor(opening: ".", in: root, flags: O_RDONLY | O_DIRECTORY, resolve: .beneath)
-            for part in path.split(separator: "/") where part != "." {
-                let name = String(part)
-                if mkdirat(directory.number, name, 0o755) < 0 && errno != EEXIST { throw SystemError("mkdirat", path) }
-                directory = try OwnedDescriptor(
-                    opening: name, in: directory, flags: O_RDONLY | O_DIRECTORY, resolve: [.beneath, .noSymlinks])
-            }
-            return directory
-        } catch where error.errno == EXDEV {
-            throw PodError(.invalid, "subPath \"\(path)\" leads out of its volume")
-        }
+        let number = cl_openat2(root.number, path, UInt64(CL_O_PATH), 0, Resolve.beneath.rawValue)
+        if number >= 0 { return OwnedDescriptor(owning: number) }
+        if errno == EXDEV { throw PodError(.invalid, "subPath \"\(path)\" leads out of its volume") }
+        if errno != ENOENT { throw SystemError("openat2", path) }
+        return try makeDirectory(path.split(separator: "/").filter { $0 != "." }[...], in: root)
+    }
+
+    private func makeDirectory(
+        _ parts: ArraySlice<Substring>, in directory: borrowing OwnedDescriptor
+    ) throws(SystemError) -> OwnedDescriptor {
+        guard let name = parts.first.map(String.init) else { return try directory.duplicate() }
+        if mkdirat(directory.number, name, 0o755) < 0 && errno != EEXIST { throw SystemError("mkdirat", name) }
+        let next = try OwnedDescriptor(
+            opening: name, in: directory, flags: O_RDONLY | O_DIRECTORY, resolve: [.beneath, .noSymlinks])
+        return try makeDirectory(parts.dropFirst(), in: next)
     }
 
     private func detach(
         _ target: borrowing OwnedDescriptor, _ mount: VolumeMount, recursive: Bool, subject: String
-    ) throws -> (mount: DetachedMount, isDirectory: Bool) {
+    ) throws -> OpenedVolume {
         var status = stat()
         try check(fstat(target.number, &status), "fstat", subject)
         let detached = try DetachedMount(cloning: target, recursive: recursive, subject: subject)
@@ -144,7 +154,7 @@ struct Volumes {
             }
         }
         if mount.readOnly { try detached.set(.readOnly, recursive: recursive) }
-        return (detached, status.st_mode & S_IFMT == S_IFDIR)
+        return OpenedVolume(mount: detached, isDirectory: status.st_mode & S_IFMT == S_IFDIR)
     }
 
     /// Whether the mount that the open file is on propagates its changes (proc_pid_mountinfo(5), `shared:`).

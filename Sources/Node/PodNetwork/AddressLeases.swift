@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import Linux
 import Netlink
@@ -130,8 +129,15 @@ struct AddressLeases: ~Copyable, Sendable {
         throw error
     }
 
-    /// Lets the address go. Fine if nobody has it.
+    /// A pod that is leaving has its address for a while yet, but no host ports.
+    mutating func forgetHostPorts(of lease: Lease) {
+        byAddress[lease.address]?.hostPorts = []
+        byUID[lease.uid]?.hostPorts = []
+    }
+
+    /// Lets the address go. Fine if the pod does not have it any more.
     mutating func release(_ lease: Lease) throws(SystemError) {
+        guard byAddress[lease.address]?.uid == lease.uid else { return }
         let path = "\(directory)/\(lease.address)"
         if unlink(path) < 0 && errno != ENOENT { throw SystemError("unlink", path) }
         byAddress[lease.address] = nil

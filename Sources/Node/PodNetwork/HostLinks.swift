@@ -38,11 +38,17 @@ struct HostLinks: ~Copyable, Sendable {
         where error.errno != ENODEV { throw error }
     }
 
+    /// nil where there is no such interface.
+    mutating func index(of interface: String) throws(NetlinkError) -> Int32? {
+        try routes.link(.name(interface))?.index
+    }
+
     /// Compares the host's side of every link with `leases`, the live pods': repairs what can be repaired from here and
     /// removes interfaces and routes of ours that no lease asks for.
     mutating func reconcile(with leases: [Lease], _ report: inout Reconciliation) throws(NetlinkError) {
         let links = try routes.links()
         let ours = try routes.routes(origin: PodNetworkConfiguration.routeProtocol).filter { $0.table == 254 }
+        let hops = Set(ours.compactMap { route in route.link.map { Hop(route.destination.address, $0) } })
         let neighbours = Set(try routes.neighbours())
         let byInterface = Dictionary(leases.map { ($0.interface, $0) }, uniquingKeysWith: { first, _ in first })
         var changes: [Change] = []
@@ -54,12 +60,14 @@ struct HostLinks: ~Copyable, Sendable {
         let byName = Dictionary(links.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         for lease in leases {
             // The alias is written last but for the host ports: a link without it was never finished.
-            guard let link = byName[lease.interface], Lease.uid(inAlias: link.alias) == lease.uid else {
+            guard let link = byName[lease.interface], Lease.uid(inAlias: link.alias) == lease.uid,
+                configuration.allows(lease)
+            else {
                 report.lost.append(lease.uid)
                 continue
             }
             let plan = PodLink(lease: lease, configuration: configuration)
-            let hasRoute = ours.contains { $0.destination == CIDR(plan.address) && $0.link == link.index }
+            let hasRoute = hops.contains(Hop(plan.address, link.index))
             if !link.isUp || !hasRoute || !neighbours.contains(plan.neighbour(link.index)) {
                 changes += plan.hostChanges(link: link.index)
                 report.repaired.append(lease.uid)
@@ -85,8 +93,9 @@ struct HostLinks: ~Copyable, Sendable {
 }
 
 extension HostLinks {
-    /// Throws if somebody else's network on this host shares addresses with the pod CIDR.
-    mutating func checkForOverlap() throws(PodNetworkError) {
+    /// Throws if somebody else's network on this host shares addresses with the pod CIDR. `former` is the node's address of
+    /// an earlier configuration.
+    mutating func checkForOverlap(former: IPv4Address?) throws(PodNetworkError) {
         let cidr = configuration.podCIDR
         let names: [Int32: String]
         let addresses: [Address]
@@ -101,8 +110,10 @@ extension HostLinks {
             throw .netlink(error)
         }
         for address in addresses {
-            // The network's first two addresses are the node's own: its overlay's and its pod network's.
-            if address.address == cidr.address || address.address == .v4(configuration.nodeAddress) { continue }
+            // The network's first two addresses alone are the node's own: its overlay's and its pod network's.
+            let own = [cidr.address, .v4(configuration.nodeAddress)] + (former.map { [.v4($0)] } ?? [])
+            let isOwn = own.contains(address.address)
+            if isOwn && address.prefixLength == 32 { continue }
             guard let network = CIDR(containing: address.address, prefixLength: address.prefixLength),
                 network.overlaps(cidr)
             else { continue }
@@ -125,7 +136,14 @@ extension HostLinks {
         ]
     }
 
-    mutating func prepare() throws(NetlinkError) { try routes.apply(nodeChanges) }
+    /// Sets up what all pods share, in place of what an earlier configuration had.
+    mutating func prepare(former: IPv4Address?) throws(NetlinkError) {
+        if let former, former != configuration.nodeAddress { try removeNodeAddress(former) }
+        try routes.apply(nodeChanges)
+        let ours = try routes.routes(origin: PodNetworkConfiguration.routeProtocol)
+        let stale = ours.filter { $0.kind == .unreachable && $0.destination != configuration.podCIDR }
+        try routes.apply(stale.map { .deleteRoute($0) })
+    }
 
     mutating func removeNodeAddress(_ address: IPv4Address) throws(NetlinkError) {
         for case .some(let error) in try routes.attempt([.deleteAddress(nodeAddress(address))])

@@ -19,14 +19,14 @@ func prepareNode(
     _ namespace: borrowing OwnedDescriptor
 ) throws -> [String] {
     let before = try NodeRecord.read(from: directory)
+    try links.checkForOverlap(former: before?.nodeAddress)
     let found = try forwarding.value(in: namespace)
     // The first run's finding counts: later ones find what we set.
     let record = NodeRecord(
         nodeAddress: configuration.nodeAddress,
         forwardingBefore: before?.forwardingBefore ?? (found == "1" ? nil : found))
     if record != before { try record.write(to: directory) }
-    if let before, before.nodeAddress != record.nodeAddress { try links.removeNodeAddress(before.nodeAddress) }
-    try links.prepare()
+    try links.prepare(former: before?.nodeAddress)
     if found == "1" { return [] }
     try forwarding.set("1", in: namespace)
     return ["net.ipv4.ip_forward was \(found), set to 1: pods' packets are forwarded"]

@@ -19,7 +19,7 @@ struct PodLink {
     func podChanges(link: Int32) -> [Change] {
         let gateway = PodNetworkConfiguration.gateway
         return [
-            .changeLink(.index(1), LinkChange(isUp: true)),
+            .changeLink(.index(1), LinkChange(isUp: true)), .changeLink(.index(link), LinkChange(isUp: true)),
             .setNeighbour(Neighbour(link: link, address: gateway, mac: PodNetworkConfiguration.gatewayMAC)),
             .setAddress(Address(link: link, address: address, prefixLength: 32)),
             .setRoute(

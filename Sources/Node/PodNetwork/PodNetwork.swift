@@ -14,14 +14,15 @@ import Synchronization
 
 /// The pod network of one host (one network namespace).
 ///
-/// Calls block and may come from any thread; one runs at a time. `attach` takes about a millisecond, `detach` as long as
-/// the kernel takes to delete an interface (an RCU grace period, tens of milliseconds): call them off the cooperative
-/// pool.
+/// Calls block and may come from any thread: call them off the cooperative pool. `attach` takes about a millisecond;
+/// `detach` as long as the kernel takes to delete an interface, mostly an RCU grace period of tens of milliseconds, during
+/// which other pods are attached and detached.
 public final class PodNetwork: Sendable {
     public let configuration: PodNetworkConfiguration
     /// What `init` changed on this host beyond Swiftlet's own objects, for the log.
     public let notes: [String]
     private let state: Mutex<PodNetworkState>
+    private let namespace: OwnedDescriptor
 
     /// The host's own address in the pod network, the first after the network's: what pods see when the host itself calls
     /// them, and what they can call the host by.
@@ -44,10 +45,10 @@ public final class PodNetwork: Sendable {
         do {
             let leases = try AddressLeases.open(directory, configuration: configuration)
             var links = try HostLinks(configuration: configuration, namespace: networkNamespace)
-            try links.checkForOverlap()
             notes = try prepareNode(directory, configuration, &links, networkNamespace)
             var rules = try HostRules(configuration: configuration, namespace: networkNamespace)
             try rules.synchronise(with: leases.all)
+            namespace = try networkNamespace.duplicate()
             state = Mutex(PodNetworkState(leases: leases, links: links, rules: rules))
         } catch {
             throw PodNetworkError(error)
@@ -82,9 +83,39 @@ public final class PodNetwork: Sendable {
 
     /// Takes everything back that the pod was given: host ports, interface, address. Fine for a pod that has nothing, or
     /// only a part.
-    public func detach(uid: String) throws(PodNetworkError) {
+    public func detach(uid: String) throws(PodNetworkError) { try finish(try leave(uid: uid)) }
+
+    /// As ``detach(uid:)``, without blocking the caller: the kernel's grace period is waited for on a thread of its own,
+    /// and those of several pods overlap.
+    public func detachInBackground(uid: String) async throws(PodNetworkError) {
+        let departure = try leave(uid: uid)
+        guard departure.link != nil else { return try finish(departure) }
+        let result: Result<Void, PodNetworkError> = await withCheckedContinuation { continuation in
+            runOnThread {
+                let result = Result { () throws(PodNetworkError) in try self.finish(departure) }
+                continuation.resume(returning: result)
+            }
+        }
+        try result.get()
+    }
+
+    private func leave(uid: String) throws(PodNetworkError) -> Departure {
         do {
-            try state.withLock { state in try state.detach(uid: uid, configuration) }
+            return try state.withLock { state in try state.leave(uid: uid, configuration) }
+        } catch {
+            throw PodNetworkError(error)
+        }
+    }
+
+    private func finish(_ departure: Departure) throws(PodNetworkError) {
+        do {
+            if let link = departure.link {
+                // Without the lock, and by index: a new interface of the same name is another's.
+                var routes = try RouteSocket(in: namespace)
+                let error = try routes.attempt([.deleteLink(.index(link))]).first ?? nil
+                if let error, error.errno != ENODEV { throw error }
+            }
+            if let lease = departure.lease { try state.withLock { state in try state.leases.release(lease) } }
         } catch {
             throw PodNetworkError(error)
         }
@@ -130,6 +161,12 @@ public final class PodNetwork: Sendable {
     }
 }
 
+/// What is left of a pod once its host ports are gone.
+private struct Departure: Sendable {
+    let lease: Lease?
+    let link: Int32?
+}
+
 /// Disk and kernel, which change together.
 private struct PodNetworkState: ~Copyable, Sendable {
     var leases: AddressLeases
@@ -153,9 +190,15 @@ private struct PodNetworkState: ~Copyable, Sendable {
         }
     }
 
-    mutating func detach(uid: String, _ configuration: PodNetworkConfiguration) throws {
-        if let lease = leases[uid: uid] { return try detach(lease) }
-        try links.detach([configuration.interfaceName(of: uid)])
+    /// The first part of a detachment: host ports go. What is left to do is to delete the interface, which takes long,
+    /// and then to release the lease.
+    mutating func leave(uid: String, _ configuration: PodNetworkConfiguration) throws -> Departure {
+        guard let lease = leases[uid: uid] else {
+            return Departure(lease: nil, link: try links.index(of: configuration.interfaceName(of: uid)))
+        }
+        try rules.remove(lease, rest: leases.all.filter { $0.uid != uid })
+        leases.forgetHostPorts(of: lease)
+        return Departure(lease: lease, link: try links.index(of: lease.interface))
     }
 
     /// The address goes last: only when nothing uses it any more may it be given to another.

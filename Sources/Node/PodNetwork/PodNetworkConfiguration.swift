@@ -71,6 +71,11 @@ public struct PodNetworkConfiguration: Sendable, Hashable {
         return name
     }
 
+    /// Whether a pod attached under an earlier configuration fits this one.
+    func allows(_ lease: Lease) -> Bool {
+        podCIDR.contains(.v4(lease.address)) && lease.interface == interfaceName(of: lease.uid)
+    }
+
     /// The pod end's Ethernet address: 0a:58 and the four bytes of its address, as other runtimes have it.
     static func podMAC(_ address: IPv4Address) -> MACAddress { MACAddress(0x0a58_0000_0000 | UInt64(address.value)) }
 }
@@ -122,7 +127,8 @@ public struct Reconciliation: Sendable, Hashable {
     public var removed: [String] = []
     /// Uids of live pods whose route, neighbour or interface settings on the host were missing and are back.
     public var repaired: [String] = []
-    /// Uids of live pods without an interface: only a new sandbox helps.
+    /// Uids of live pods without an interface, or with an address or interface that an earlier configuration gave: attach
+    /// them again.
     public var lost: [String] = []
 
     public init() {}

@@ -7,7 +7,7 @@ import Testing
         "every kind of value is read",
         arguments: [
             ("null", .null), ("true", true), (" false\n", false), ("0", 0), ("-1", -1), ("\"\"", ""), ("[]", []),
-            ("{}", [:]), ("[1,[2,{}],\"x\"]", [1, [2, [:]], "x"]), ("{\"a\":{\"b\":[null]}}", ["a": ["b": [nil]]]),
+            ("{}", [:]), ("[1,[2,{}],\"x\"]", [1, [2, [:]], "x"]), ("{\"a\":{\"b\":[null]}}", ["a": ["b": [.null]]]),
             ("9223372036854775807", .integer(.max)), ("-9223372036854775808", .integer(.min)),
             ("9223372036854775808", .number("9223372036854775808")), ("-0", .number("-0")), ("1.0", .number("1.0")),
             ("1e3", .number("1e3")), ("-12.50E-07", .number("-12.50E-07")),
@@ -132,7 +132,7 @@ import Testing
 
     @Test("pretty text is indented by two spaces, empty lists and objects stay on a line")
     func pretty() {
-        let value: JSONValue = ["a": [1, ["b": nil]], "c": [], "d": [:]]
+        let value: JSONValue = ["a": [1, ["b": .null]], "c": [], "d": [:]]
         #expect(
             value.text(pretty: true) == """
                 {
@@ -200,5 +200,58 @@ import Testing
         #expect(object.count == 2)
         #expect(!object.isEmpty)
         #expect(JSONObject([("k", 1), ("k", 2)]) == ["k": 2])
+    }
+}
+
+@Suite("Places in a tree") struct PathTests {
+    private let text = Array(
+        #"""
+        {
+          "a": [1, "x]}\"", {"b": true,
+            "c\u0061": -1.5e3 }
+          ],
+
+          "d" : { "e": null },
+          "f": []
+        }
+        """#.utf8)
+
+    @Test(
+        "lines are found where the text has them, or where it ends",
+        arguments: [
+            ([], 1), ([.field("a")], 2), ([.field("a"), .index(1)], 2), ([.field("a"), .index(2), .field("b")], 2),
+            ([.field("a"), .index(2), .key("ca")], 3), ([.field("a"), .index(3)], 2), ([.field("d"), .field("e")], 6),
+            ([.field("d"), .field("x"), .field("y")], 6), ([.field("f"), .index(0)], 7), ([.index(0)], 1),
+            ([.field("z")], 1),
+            ([.field("d"), .index(0)], 6),
+        ] as [([JSONPath.Step], Int)])
+    func lines(steps: [JSONPath.Step], line: Int) {
+        #expect(JSONPath(steps).line(in: text) == line)
+    }
+
+    @Test("paths are written as Kubernetes writes them")
+    func description() {
+        let path = JSONPath().field("spec").field("containers").index(0).field("limits").key("cpu")
+        #expect(path.description == "spec.containers[0].limits[cpu]")
+        #expect(JSONPath().description == "")
+        #expect(JSONPath([.field("spec")]).contains(path))
+        #expect(!path.contains(JSONPath([.field("spec")])))
+    }
+
+    @Test("errors are worded as Kubernetes words them")
+    func errors() {
+        let path = JSONPath([.field("a")])
+        #expect(FieldError.required(path).description == "a: Required value")
+        #expect(FieldError.required(path, "why").description == "a: Required value: why")
+        #expect(FieldError.invalid(path, 5, "why").description == "a: Invalid value: 5: why")
+        #expect(FieldError.duplicate(path, "x").description == #"a: Duplicate value: "x""#)
+        #expect(
+            FieldError.unsupported(path, "x", supported: ["b", "a"]).description
+                == #"a: Unsupported value: "x": supported values: "a", "b""#)
+        #expect(FieldError.notFound(path, "x").description == #"a: Not found: "x""#)
+        #expect(FieldError.forbidden(path, "why").description == "a: Forbidden: why")
+        #expect(FieldError.tooLong(JSONPath(), maximum: 5).description == "Too long: may not be more than 5 bytes")
+        #expect(FieldError.type(path, expected: "a list", got: .null).description == "a: expected a list, got null")
+        #expect(FieldError.required(path).reason.rawValue == "FieldValueRequired")
     }
 }

@@ -58,6 +58,15 @@ struct MountTableTests {
         #expect(parse("33 31 0:30 /\n- - - -\n33 31 0:30 / /sys/fs/cgroup rw - cgroup2").isEmpty)
     }
 
+    @Test func aHierarchyIsNamedByItsControllersAlone() throws {
+        let directory = try TemporaryTree()
+        func label(_ options: [String]) throws -> String {
+            try Hierarchy(CgroupMount(version: .v1, mountPoint: directory.path, options: options), verify: false).label
+        }
+        #expect(try label(["rw", "seclabel", "cpu", "cpuacct"]) == "cpu,cpuacct")
+        #expect(try label(["rw", "xattr", "release_agent=/x", "name=systemd"]) == "name=systemd")
+    }
+
     @Test func aDirectoryWhoseHierarchyIsNotMountedIsRefused() throws {
         let directory = try TemporaryTree()
         let mount = CgroupMount(version: .v1, mountPoint: directory.path, options: ["rw", "memory"])

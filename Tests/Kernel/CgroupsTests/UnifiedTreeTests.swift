@@ -13,15 +13,24 @@ struct UnifiedTreeTests {
     }
 
     @Test(arguments: ["cpu", "memory", "pids", "cpuset"])
-    func controllersAreHandedDownEveryLevel(controller: String) throws {
+    func controllersAreHandedDownFromTheRoot(controller: String) throws {
         let fake = try FakeUnified(controllers: "\(controller) io\n")
-        try fake.tree.write("a/cgroup.controllers", "\(controller)\n")
-        try fake.tree.write("a/cgroup.subtree_control", "")
+        // Somebody made /a before, and nothing was handed down to it.
+        try fake.tree.write("a/cgroup.controllers", "\n")
+        try fake.tree.write("a/cgroup.subtree_control", "\n")
         let cgroup = try Cgroup(system: fake.system, path: "/a/b")
         try cgroup.create()
         #expect(try fake.tree.read("cgroup.subtree_control") == "+\(controller)")
-        #expect(try fake.tree.read("a/cgroup.subtree_control") == "+\(controller)")
         #expect(try cgroup.exists())
+    }
+
+    @Test(arguments: ["cpu", "memory", "pids", "cpuset"])
+    func controllersAreHandedDownFromTheParent(controller: String) throws {
+        let fake = try FakeUnified(controllers: "\(controller) io\n")
+        try fake.tree.write("a/cgroup.controllers", "\(controller)\n")
+        try fake.tree.write("a/cgroup.subtree_control", "\n")
+        try Cgroup(system: fake.system, path: "/a/b").create()
+        #expect(try fake.tree.read("a/cgroup.subtree_control") == "+\(controller)")
     }
 
     @Test func whatIsEnabledIsNotWrittenAgain() throws {

@@ -109,6 +109,14 @@ struct RuntimeDefaultTests {
         #expect(errors == [EFAULT, EBADF, EINVAL, EFAULT, EPERM])
     }
 
+    @Test func everyCapabilityCompiles() throws {
+        let all = Set(SeccompProfile.runtimeDefault.rules.flatMap { $0.includes.capabilities })
+        #expect(all.count > 10)
+        for capability in all { _ = try SeccompProfile.runtimeDefault.compile(capabilities: [capability]) }
+        let program = try SeccompProfile.runtimeDefault.compile(capabilities: all)
+        #expect(try underFilter(program) { errnoOf(Int(SYS_keyctl), 0, -3) } == EPERM)
+    }
+
     @Test func theProgramFitsTheKernelAndNamesWhatTheLibraryLacks() throws {
         let program = try SeccompProfile.runtimeDefault.compile()
         #expect((200...4096).contains(program.instructionCount))

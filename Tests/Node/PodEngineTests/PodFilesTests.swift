@@ -26,7 +26,8 @@ import Testing
 
     @Test func hostsNamesThePodItsDomainAndItsAliases() {
         let pod = pod { $0.hostAliases = [HostAlias(ip: "192.0.2.1", hostnames: ["a", "b"])] }
-        let text = PodFiles.hosts(pod, address: "10.42.0.9", hostname: "db", qualifiedName: "db.s.shop.svc.c", hostFile: "")
+        let text = PodFiles.hosts(
+            pod, address: "10.42.0.9", hostname: "db", qualifiedName: "db.s.shop.svc.c", hostFile: "")
         #expect(text.contains("127.0.0.1\tlocalhost\n"))
         #expect(text.contains("10.42.0.9\tdb.s.shop.svc.c\tdb\n"))
         #expect(text.hasSuffix("\n192.0.2.1\ta\tb\n"))
@@ -42,7 +43,8 @@ import Testing
         func text(_ pod: Pod, dns: [String] = ["10.43.0.10"]) -> String {
             PodFiles.resolvConf(pod, host: Self.node, clusterDNS: dns, clusterDomain: "cluster.local")
         }
-        let cluster = "search shop.svc.cluster.local svc.cluster.local cluster.local example.org\nnameserver 10.43.0.10\noptions ndots:5\n"
+        let cluster =
+            "search shop.svc.cluster.local svc.cluster.local cluster.local example.org\nnameserver 10.43.0.10\noptions ndots:5\n"
         let own = "search example.org\nnameserver 192.0.2.53\noptions timeout:1 rotate\n"
         #expect(text(pod()) == cluster)
         #expect(text(pod(), dns: []) == own)
@@ -65,6 +67,9 @@ import Testing
                 $0.dnsPolicy = .default
                 $0.dnsConfig = more
             }, host: Self.node, clusterDNS: [], clusterDomain: "c")
-        #expect(merged == "search example.org corp\nnameserver 192.0.2.53\nnameserver 192.0.2.54\noptions rotate timeout:9 edns0\n")
+        #expect(
+            merged
+                == "search example.org corp\nnameserver 192.0.2.53\nnameserver 192.0.2.54\noptions rotate timeout:9 edns0\n"
+        )
     }
 }

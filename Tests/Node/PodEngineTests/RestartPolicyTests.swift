@@ -7,7 +7,9 @@ import Testing
 @Suite struct RestartPolicyTests {
     static let start = Moment(nanoseconds: 1_000_000_000_000)
 
-    func ended(_ role: ContainerRole, exitCode: Int32, backOff: Int64 = 0, restartedAt: Moment? = nil) -> ContainerRecord {
+    func ended(_ role: ContainerRole, exitCode: Int32, backOff: Int64 = 0, restartedAt: Moment? = nil)
+        -> ContainerRecord
+    {
         var container = ContainerRecord(name: "c", role: role)
         container.state = .terminated(
             Termination(exitCode: exitCode, reason: "Error", startedAt: Self.start, finishedAt: Self.start + 5))
@@ -76,7 +78,10 @@ import Testing
             finishedAt: Moment(nanoseconds: 2))
         for state: ContainerState in [
             .running(startedAt: Moment(nanoseconds: 7)), .waiting(reason: "ErrImagePull", message: "no such host"),
-            .terminated(Termination(exitCode: 0, reason: "Completed", startedAt: Moment(nanoseconds: 1), finishedAt: Moment(nanoseconds: 3))),
+            .terminated(
+                Termination(
+                    exitCode: 0, reason: "Completed", startedAt: Moment(nanoseconds: 1),
+                    finishedAt: Moment(nanoseconds: 3))),
         ] {
             container.state = state
             let text = container.tree.encoded()

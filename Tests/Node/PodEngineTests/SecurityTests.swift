@@ -26,10 +26,10 @@ import Testing
     }
 
     @Test(arguments: [
-        (QualityOfService.guaranteed, Int64(0), Int32(-997)), (.bestEffort, 0, 1000), (.burstable, 0, 999),
+        (QOSClass.guaranteed, Int64(0), Int32(-997)), (.bestEffort, 0, 1000), (.burstable, 0, 999),
         (.burstable, 500, 500), (.burstable, 1000, 3),
     ])
-    func oomScoreFollowsTheShareOfMemoryAskedFor(quality: QualityOfService, request: Int64, score: Int32) {
+    func oomScoreFollowsTheShareOfMemoryAskedFor(quality: QOSClass, request: Int64, score: Int32) {
         #expect(
             OOMScore.adjustment(qualityOfService: quality, memoryRequest: request, memoryCapacity: 1000) == score)
     }
@@ -47,7 +47,8 @@ import Testing
         spec.hostNetwork = hostNetwork
         spec.hostIPC = hostIPC
         spec.securityContext.sysctls = [PodSecurityContext.Sysctl(name: name, value: "1")]
-        #expect((try? SysctlPolicy.check(spec, allowedUnsafe: [])) != nil == allowed)
+        let isAllowed = (try? SysctlPolicy.check(spec, allowedUnsafe: [])) != nil
+        #expect(isAllowed == allowed)
     }
 
     @Test func aNodeMayAllowUnsafeParametersByPattern() throws {
