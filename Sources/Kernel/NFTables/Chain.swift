@@ -2,9 +2,11 @@
 
 /// A chain and its rules.
 public struct Chain: Sendable, Hashable {
+    /// At most 255 bytes.
     public var name: String
     /// Nil for a regular chain, which only `jump`, `goto` and verdict maps reach.
     public var hook: BaseChain?
+    /// At most 254 bytes; nft reads 128 back.
     public var comment: String?
     public var rules: [Rule]
 
@@ -15,6 +17,7 @@ public struct Chain: Sendable, Hashable {
 
 /// Where the kernel enters a base chain (`man 8 nft`, CHAINS).
 public struct BaseChain: Sendable, Hashable {
+    /// What its rules may do: only `nat` chains translate addresses, and they see the first packet of a connection only.
     public enum Kind: String, Sendable { case filter, nat, route }
 
     /// Hooks of the families ip, ip6 and inet; raw values are NF_INET_*.
@@ -36,6 +39,7 @@ public struct BaseChain: Sendable, Hashable {
         }
     }
 
+    /// What happens to a packet that comes to the end of the chain.
     public enum Policy: UInt32, Sendable { case drop = 0, accept = 1 }
 
     public var kind: Kind
@@ -50,10 +54,13 @@ public struct BaseChain: Sendable, Hashable {
 
     /// Standard priorities (linux/netfilter_ipv4.h).
     public static let rawPriority: Int32 = -300
+    /// After connection tracking (-200), before destination NAT.
     public static let manglePriority: Int32 = -150
+    /// `dstnat`
     public static let destinationNATPriority: Int32 = -100
     public static let filterPriority: Int32 = 0
     public static let securityPriority: Int32 = 50
+    /// `srcnat`
     public static let sourceNATPriority: Int32 = 100
 }
 
@@ -61,6 +68,7 @@ public struct BaseChain: Sendable, Hashable {
 /// and what its counters have counted take no part in it.
 public struct Rule: Sendable {
     public var statements: [Statement]
+    /// At most 254 bytes; nft reads 128 back.
     public var comment: String?
     /// The kernel's number for this rule, known in dumps only.
     public var handle: UInt64?

@@ -112,16 +112,20 @@ public struct Literal: Sendable, Hashable {
         bytes.count == 16 ? Literal(type: .ipv6Address, bytes: bytes) : nil
     }
 
+    /// A port of any transport protocol.
     public static func port(_ number: UInt16) -> Literal {
         Literal(type: .inetService, bytes: [UInt8(number >> 8), UInt8(number & 0xff)])
     }
 
     public static func transport(_ value: TransportProtocol) -> Literal { .protocolNumber(value.rawValue) }
 
+    /// An IP protocol number (`/etc/protocols`).
     public static func protocolNumber(_ number: UInt8) -> Literal { Literal(type: .inetProtocol, bytes: [number]) }
 
+    /// 32 bits in the byte order of the host, as `numgen` gives them.
     public static func integer(_ value: UInt32) -> Literal { Literal(type: .integer, bytes: hostBytes(value)) }
 
+    /// A packet or connection mark.
     public static func mark(_ value: UInt32) -> Literal { Literal(type: .mark, bytes: hostBytes(value)) }
 
     /// An interface's name. A trailing `*` matches every name that begins so.
@@ -138,6 +142,7 @@ public struct Literal: Sendable, Hashable {
         var name: String { self == .seenReply ? "seen-reply" : "\(self)" }
     }
 
+    /// Some of these bits, for ``Comparison/hasAnyOf``.
     public static func status(_ bits: ConntrackStatus...) -> Literal {
         Literal(type: .conntrackStatus, bytes: hostBytes(bits.reduce(0) { $0 | $1.rawValue }))
     }
@@ -147,6 +152,7 @@ public struct Literal: Sendable, Hashable {
         case invalid = 0x1, established = 0x2, related = 0x4, new = 0x8, untracked = 0x40
     }
 
+    /// Some of these bits, for ``Comparison/hasAnyOf``.
     public static func state(_ bits: ConntrackState...) -> Literal {
         Literal(type: .conntrackState, bytes: hostBytes(bits.reduce(0) { $0 | $1.rawValue }))
     }

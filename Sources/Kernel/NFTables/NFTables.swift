@@ -31,6 +31,7 @@ public enum Family: UInt8, Sendable, Hashable {
 /// What identifies a table within its network namespace.
 public struct TableName: Sendable, Hashable, CustomStringConvertible {
     public var family: Family
+    /// At most 255 bytes.
     public var name: String
 
     public init(_ family: Family, _ name: String) { (self.family, self.name) = (family, name) }
@@ -52,7 +53,9 @@ public struct Table: Sendable, Hashable {
         (self.name, self.comment, self.sets, self.chains) = (name, comment, sets, chains)
     }
 
+    /// The set or map of this name.
     public subscript(set name: String) -> NamedSet? { sets.first { $0.name == name } }
+    /// The chain of this name.
     public subscript(chain name: String) -> Chain? { chains.first { $0.name == name } }
 }
 

@@ -69,10 +69,12 @@ extension NFTablesSocket {
     private mutating func read(_ name: TableName, elements: Bool) throws(NFTablesError) -> Table? {
         guard var table = try tables().first(where: { $0.name == name }) else { return nil }
         table.chains = try chains(of: name)
-        table.sets = try sets(of: name)
+        var counts: [String: Int] = [:]
+        table.sets = try sets(of: name, counts: &counts)
         if elements {
             for index in table.sets.indices {
-                table.sets[index].elements = try self.elements(of: table.sets[index].name, in: name)
+                let set = table.sets[index].name
+                table.sets[index].elements = try steadyElements(of: set, in: name, count: counts[set])
             }
         }
         var rules: [String: [Rule]] = [:]
@@ -113,8 +115,12 @@ extension NFTablesSocket {
         return result
     }
 
-    private mutating func sets(of table: TableName) throws(NFTablesError) -> [NamedSet] {
+    /// The sets without their elements, and how many elements each has where the kernel tells (NFTA_SET_COUNT, since 6.16).
+    private mutating func sets(
+        of table: TableName, counts: inout [String: Int]
+    ) throws(NFTablesError) -> [NamedSet] {
         var result: [NamedSet] = []
+        var numbers: [String: Int] = [:]
         var foreign: String?
         try request(
             UInt16(NFT_MSG_GETSET.rawValue), table.family, flags: NLM_F_DUMP,
@@ -129,10 +135,16 @@ extension NFTablesSocket {
             else { return }
             if let set = Self.set(object, name: String(cString: name)) {
                 result.append(set)
+                // The number is newer than the headers. In sets of intervals or with elements that expire it means
+                // something else.
+                if set.flags.isSubset(of: [.constant, .anonymous]), let count = message.attribute(20)?.number {
+                    numbers[set.name] = Int(count)
+                }
             } else {
                 foreign = String(cString: name)
             }
         }
+        counts = numbers
         if let foreign {
             throw .invalid(EncodingError("\(table) has a set of a type that is not understood here: \(foreign)"))
         }
@@ -171,8 +183,32 @@ extension NFTablesSocket {
             comment: UserData.comment(in: userData, type: Int(NFTNL_UDATA_SET_COMMENT.rawValue)))
     }
 
-    private mutating func elements(of set: String, in table: TableName) throws(NFTablesError) -> [SetElement] {
+    /// All elements, each once. The kernel reads a hash table out in several steps and, while it makes the table larger in
+    /// the background, which takes it some milliseconds after many were added, leaves out some and gives others
+    /// twice without marking the dump. So what came in several steps is held against the number of elements or,
+    /// where the kernel does not tell it, against another dump.
+    private mutating func steadyElements(
+        of set: String, in table: TableName, count: Int?
+    ) throws(NFTablesError) -> [SetElement] {
+        var last: Set<SetElement>?
+        for _ in 0..<20 {
+            let (list, steps) = try elements(of: set, in: table)
+            if steps < 2 { return list }
+            let unique = Set(list)
+            if count.map({ unique.count == $0 }) ?? (unique == last) {
+                return unique.count == list.count ? list : Array(unique)
+            }
+            last = unique
+        }
+        throw .unsteady
+    }
+
+    /// What one dump gives, and in how many messages.
+    private mutating func elements(
+        of set: String, in table: TableName
+    ) throws(NFTablesError) -> (list: [SetElement], steps: Int) {
         var result: [SetElement] = []
+        var steps = 0
         try request(
             UInt16(NFT_MSG_GETSETELEM.rawValue), table.family, flags: NLM_F_DUMP,
             attributes: {
@@ -180,12 +216,13 @@ extension NFTablesSocket {
                 mnl_attr_put_strz($0, UInt16(NFTA_SET_ELEM_LIST_SET.rawValue), set)
             }
         ) { message in
+            steps += 1
             guard let list = message.attribute(UInt16(NFTA_SET_ELEM_LIST_ELEMENTS.rawValue)) else { return }
             for attribute in list.nested {
                 if let element = SetElement(attributes: attribute.nested) { result.append(element) }
             }
         }
-        return result
+        return (result, steps)
     }
 
     private mutating func readRules(

@@ -8,6 +8,7 @@ public struct ElementType: Sendable, Hashable {
     /// name and can be declared in no other way.
     public var expressions: [Expression]?
 
+    /// A type declared by the names of its parts (`type ipv4_addr . inet_service`).
     public init(_ components: DataType...) { (self.components, expressions) = (components, nil) }
     public init(components: [DataType]) { (self.components, expressions) = (components, nil) }
 
@@ -52,6 +53,7 @@ public struct NamedSet: Sendable, Hashable {
         case verdict
     }
 
+    /// NFT_SET_* of linux/netfilter/nf_tables.h; whether it is a map follows from ``value``.
     public struct Flags: OptionSet, Sendable, Hashable {
         public let rawValue: UInt32
         public init(rawValue: UInt32) { self.rawValue = rawValue }
@@ -94,6 +96,7 @@ public struct NamedSet: Sendable, Hashable {
 
 /// An element of a set or map.
 public struct SetElement: Sendable, Hashable {
+    /// What a map's element gives.
     public enum Value: Sendable, Hashable {
         /// In the layout of ``ElementType``.
         case data([UInt8])

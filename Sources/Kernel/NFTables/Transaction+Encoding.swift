@@ -36,7 +36,7 @@ struct Batch: ~Copyable {
         let header =
             type == UInt16(NFNL_MSG_BATCH_BEGIN)
             ? nftnl_batch_begin(buffer.next(), sequence) : nftnl_batch_end(buffer.next(), sequence)
-        return header.unsafelyUnwrappedAfterBuild
+        return header.built
     }
 
     /// The header of a message about an object.
@@ -47,22 +47,22 @@ struct Batch: ~Copyable {
         operations.append(operation)
         return nftnl_nlmsg_build_hdr(
             buffer.next(), UInt16(type.rawValue), UInt16(family.rawValue), UInt16(flags), sequence
-        ).unsafelyUnwrappedAfterBuild
+        ).built
     }
 
     private mutating func encode(_ operation: Transaction.Operation, _ index: Int) throws(EncodingError) {
         switch operation {
         case .addTable(let name, let comment):
-            table(name, comment: comment, NFT_MSG_NEWTABLE, NLM_F_CREATE, index)
-        case .deleteTable(let name): table(name, comment: nil, NFT_MSG_DELTABLE, 0, index)
-        case .addChain(let table, let chain): self.chain(table, chain, index)
+            try table(name, comment: comment, NFT_MSG_NEWTABLE, NLM_F_CREATE, index)
+        case .deleteTable(let name): try table(name, comment: nil, NFT_MSG_DELTABLE, 0, index)
+        case .addChain(let table, let chain): try self.chain(table, chain, index)
         case .deleteChain(let table, let name): self.chain(table, deleting: name, index)
         case .flushChain(let table, let chain):
             let header = header(NFT_MSG_DELRULE, table.family, 0, index)
             mnl_attr_put_strz(header, UInt16(NFTA_RULE_TABLE.rawValue), table.name)
             mnl_attr_put_strz(header, UInt16(NFTA_RULE_CHAIN.rawValue), chain)
             buffer.finish(header)
-        case .addSet(let table, let set): self.set(table, set, index)
+        case .addSet(let table, let set): try self.set(table, set, index)
         case .deleteSet(let table, let name):
             let header = header(NFT_MSG_DELSET, table.family, 0, index)
             mnl_attr_put_strz(header, UInt16(NFTA_SET_TABLE.rawValue), table.name)
@@ -89,12 +89,12 @@ struct Batch: ~Copyable {
 
     private mutating func table(
         _ name: TableName, comment: String?, _ type: nf_tables_msg_types, _ flags: Int32, _ index: Int
-    ) {
+    ) throws(EncodingError) {
         let header = header(type, name.family, flags, index)
         let object = nftnl_table_alloc()
         defer { nftnl_table_free(object) }
         nftnl_table_set_str(object, UInt16(NFTNL_TABLE_NAME.rawValue), name.name)
-        let userData = UserData.comment(comment)
+        let userData = try UserData.comment(comment)
         if !userData.isEmpty {
             nftnl_table_set_data(
                 object, UInt16(NFTNL_TABLE_USERDATA.rawValue), userData, UInt32(userData.count))
@@ -103,7 +103,7 @@ struct Batch: ~Copyable {
         buffer.finish(header)
     }
 
-    private mutating func chain(_ table: TableName, _ chain: Chain, _ index: Int) {
+    private mutating func chain(_ table: TableName, _ chain: Chain, _ index: Int) throws(EncodingError) {
         let header = header(NFT_MSG_NEWCHAIN, table.family, NLM_F_CREATE, index)
         let object = nftnl_chain_alloc()
         defer { nftnl_chain_free(object) }
@@ -115,7 +115,7 @@ struct Batch: ~Copyable {
             nftnl_chain_set_s32(object, UInt16(NFTNL_CHAIN_PRIO.rawValue), hook.priority)
             nftnl_chain_set_u32(object, UInt16(NFTNL_CHAIN_POLICY.rawValue), hook.policy.rawValue)
         }
-        let userData = UserData.comment(chain.comment)
+        let userData = try UserData.comment(chain.comment)
         if !userData.isEmpty {
             nftnl_chain_set_data(
                 object, UInt16(NFTNL_CHAIN_USERDATA.rawValue), userData, UInt32(userData.count))
@@ -131,7 +131,7 @@ struct Batch: ~Copyable {
         buffer.finish(header)
     }
 
-    private mutating func set(_ table: TableName, _ set: NamedSet, _ index: Int) {
+    private mutating func set(_ table: TableName, _ set: NamedSet, _ index: Int) throws(EncodingError) {
         let header = header(NFT_MSG_NEWSET, table.family, NLM_F_CREATE, index)
         let object = nftnl_set_alloc()
         defer { nftnl_set_free(object) }
@@ -156,7 +156,7 @@ struct Batch: ~Copyable {
         case nil: break
         }
         if let size = set.size { number(NFTNL_SET_DESC_SIZE, size) }
-        let userData = set.userData
+        let userData = try set.userData()
         nftnl_set_set_data(object, UInt16(NFTNL_SET_USERDATA.rawValue), userData, UInt32(userData.count))
         nftnl_set_nlmsg_build_payload(header, object)
         buffer.finish(header)
@@ -169,7 +169,7 @@ struct Batch: ~Copyable {
         defer { nftnl_rule_free(object) }
         nftnl_rule_set_str(object, UInt16(NFTNL_RULE_TABLE.rawValue), table.name)
         nftnl_rule_set_str(object, UInt16(NFTNL_RULE_CHAIN.rawValue), chain)
-        let userData = UserData.comment(rule.comment)
+        let userData = try UserData.comment(rule.comment)
         if !userData.isEmpty {
             nftnl_rule_set_data(object, UInt16(NFTNL_RULE_USERDATA.rawValue), userData, UInt32(userData.count))
         }
@@ -278,7 +278,7 @@ extension Transaction.Operation {
 
 extension Optional {
     /// libnftnl's header builders return the buffer they were given, which is never null.
-    fileprivate var unsafelyUnwrappedAfterBuild: Wrapped {
+    fileprivate var built: Wrapped {
         guard let self else { preconditionFailure("a header builder of libnftnl returned no header") }
         return self
     }

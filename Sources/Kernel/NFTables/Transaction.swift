@@ -34,8 +34,10 @@ public struct Transaction: Sendable, Hashable {
 
     public var isEmpty: Bool { operations.isEmpty }
 
+    /// Adds one change at the end.
     public mutating func add(_ operation: Operation) { operations.append(operation) }
 
+    /// Adds all changes of `other` at the end.
     public mutating func append(_ other: Transaction) { operations += other.operations }
 
     /// Makes `table` with all it holds, assuming nothing of it is there.

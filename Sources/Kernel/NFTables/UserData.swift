@@ -5,10 +5,14 @@ import CNFTables
 /// Writes and reads such entries.
 struct UserData {
     private(set) var bytes: [UInt8] = []
+    /// Whether an entry did not fit: lengths are one byte.
+    private(set) var isTooLong = false
 
     mutating func put(_ type: Int, _ value: [UInt8]) {
-        // The kernel takes at most 256 bytes in all; an entry that cannot be told is left out rather than cut.
-        guard value.count <= 255 else { return }
+        guard value.count <= 255 else {
+            isTooLong = true
+            return
+        }
         bytes.append(UInt8(type))
         bytes.append(UInt8(value.count))
         bytes += value
@@ -36,11 +40,17 @@ struct UserData {
     }
 
     /// A comment under `type`; zero for tables, chains, rules and elements.
-    static func comment(_ text: String?, type: Int = 0) -> [UInt8] {
+    static func comment(_ text: String?, type: Int = 0) throws(EncodingError) -> [UInt8] {
         guard let text else { return [] }
         var data = UserData()
         data.put(type, Array(text.utf8) + [0])
-        return data.bytes
+        return try data.checked("comment '\(text)'")
+    }
+
+    /// The bytes, if they fit: the kernel takes 256 (NFT_USERDATA_MAXLEN).
+    func checked(_ subject: String) throws(EncodingError) -> [UInt8] {
+        guard !isTooLong, bytes.count <= 256 else { throw EncodingError("\(subject) is too long for nftables") }
+        return bytes
     }
 
     static func comment(in bytes: [UInt8], type: Int = 0) -> String? {
@@ -57,7 +67,7 @@ extension NamedSet {
     }
 
     /// The entries that nft 1.0 writes for a set declared so.
-    var userData: [UInt8] {
+    func userData() throws(EncodingError) -> [UInt8] {
         var data = UserData()
         data.put(Int(NFTNL_UDATA_SET_KEYBYTEORDER.rawValue), number: Self.byteOrder(key))
         if let value {
@@ -65,13 +75,21 @@ extension NamedSet {
             if case .data(let type) = value { order = Self.byteOrder(type) }
             data.put(Int(NFTNL_UDATA_SET_DATABYTEORDER.rawValue), number: order)
         }
+        for case .some(let type) in [key, mappedType] where type.expressions != nil && Self.declaration(type) == nil {
+            throw EncodingError("nft has no form for the typeof declaration of \(name)")
+        }
         if let declaration = Self.declaration(key) { data.put(Int(NFTNL_UDATA_SET_KEY_TYPEOF.rawValue), declaration) }
         if case .data(let type) = value, let declaration = Self.declaration(type) {
             data.put(Int(NFTNL_UDATA_SET_DATA_TYPEOF.rawValue), declaration)
         }
         if value != nil { data.put(Int(NFTNL_UDATA_SET_DATA_INTERVAL.rawValue), number: 0) }
         if let comment { data.put(Int(NFTNL_UDATA_SET_COMMENT.rawValue), Array(comment.utf8) + [0]) }
-        return data.bytes
+        return try data.checked("the declaration of \(name), its comment included,")
+    }
+
+    private var mappedType: ElementType? {
+        if case .data(let type) = value { return type }
+        return nil
     }
 
     private static func byteOrder(_ type: ElementType) -> UInt32 {
@@ -132,16 +150,18 @@ enum TypeofCode {
                 guard let code = encode(part) else { return nil }
                 inner.put(index, code)
             }
+            if inner.isTooLong { return nil }
             return encode(kind: concatenation, inner.bytes)
         default: return nil
         }
     }
 
-    static func encode(kind: UInt32, _ inner: [UInt8]) -> [UInt8] {
+    /// Nil where it would be longer than a length byte can say.
+    static func encode(kind: UInt32, _ inner: [UInt8]) -> [UInt8]? {
         var outer = UserData()
         outer.put(0, number: kind)
         outer.put(1, inner)
-        return outer.bytes
+        return outer.isTooLong || outer.bytes.count > 255 ? nil : outer.bytes
     }
 
     static func decode(_ bytes: [UInt8]) -> Expression? {

@@ -13,6 +13,7 @@ public struct RulesetChange: Sendable {
 
     init(configuration: ProxyConfiguration) { self.configuration = configuration }
 
+    /// Elements that come; one whose value changes goes and comes.
     public var elementsAdded: Int { added.values.reduce(0) { $0 + $1.count } }
     public var elementsRemoved: Int { removed.values.reduce(0) { $0 + $1.count } }
 

@@ -9,13 +9,14 @@ import Testing
 
 @Suite struct KernelTests {
     private let namespace: TestNamespace
+    private let loop: TestLoop
 
-    init() throws { namespace = try TestNamespace() }
+    init() throws { (namespace, loop) = (try TestNamespace(), try TestLoop()) }
 
     private func proxy(_ nodePorts: ProxyConfiguration.NodePortAddresses = .local) throws -> ServiceProxy {
         ServiceProxy(
             configuration: try configuration(nodePorts), socket: try NFTablesSocket(in: namespace.descriptor),
-            on: try EventLoop(name: "proxy-test"))
+            on: loop.loop)
     }
 
     private func listed() throws -> String {

@@ -49,9 +49,10 @@ private func measure<Result>(_ what: String, _ body: () async throws -> Result) 
         let count = _isDebugAssertConfiguration() ? 1000 : 10_000
         print("\(count) Services of 10 endpoints")
         let namespace = try TestNamespace()
+        let loop = try TestLoop()
         let proxy = ServiceProxy(
             configuration: try configuration(), socket: try NFTablesSocket(in: namespace.descriptor),
-            on: try EventLoop(name: "proxy-test"))
+            on: loop.loop)
         var services = services(count, endpoints: 10)
         let loaded = try await measure("cold load") { try await proxy.apply(services) }
         #expect(loaded.way == .loaded)
@@ -80,7 +81,7 @@ private func measure<Result>(_ what: String, _ body: () async throws -> Result) 
 
         let next = ServiceProxy(
             configuration: try configuration(), socket: try NFTablesSocket(in: namespace.descriptor),
-            on: try EventLoop(name: "proxy-test"))
+            on: loop.loop)
         let adopted = try await measure("restart with the table there") { try await next.apply(services) }
         #expect(adopted.way == .nothing)
         try await measure("remove") { try await next.remove() }

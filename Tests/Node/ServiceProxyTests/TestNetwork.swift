@@ -8,7 +8,15 @@ import TestSupport
 
 @testable import ServiceProxy
 
+/// The thread of a test's proxies; ends with the test.
+final class TestLoop: Sendable {
+    let loop: EventLoop
+    init() throws { loop = try EventLoop(name: "proxy-test") }
+    deinit { loop.stop() }
+}
+
 final class TestNetwork: Sendable {
+    private let loop: TestLoop
     let node: TestNamespace
     /// 192.0.2.100, which reaches cluster IPs through the node.
     let client: TestNamespace
@@ -21,6 +29,7 @@ final class TestNetwork: Sendable {
     static let gateway = "10.244.0.1"
 
     init(pods count: Int = 3) throws {
+        loop = try TestLoop()
         node = try TestNamespace()
         client = try TestNamespace()
         pods = try (0..<count).map { _ in try TestNamespace() }
@@ -67,7 +76,7 @@ final class TestNetwork: Sendable {
     func proxy(_ nodePorts: ProxyConfiguration.NodePortAddresses = .local) throws -> ServiceProxy {
         ServiceProxy(
             configuration: try configuration(nodePorts), socket: try NFTablesSocket(in: node.descriptor),
-            on: try EventLoop(name: "proxy-test"))
+            on: loop.loop)
     }
 
     func nft(_ words: String...) throws -> String { try node.output(of: ["nft"] + words) }

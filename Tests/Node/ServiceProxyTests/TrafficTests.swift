@@ -63,6 +63,13 @@ import Testing
         _ = connection
     }
 
+    @Test func withoutAnyRouteTheNodeDoesNotReachTheClusterIP() async throws {
+        let network = try TestNetwork()
+        try await network.proxy().apply([web(to: [2])])
+        try network.node.output(of: ["ip", "route", "del", "default"])
+        #expect(errorNumber { _ = try network.node.connect(to: "10.96.0.10", port: 80) } == ENETUNREACH)
+    }
+
     @Test func localhostIsNotANodePort() async throws {
         let network = try TestNetwork()
         try await network.proxy().apply([web(to: [0])])
