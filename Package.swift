@@ -45,6 +45,7 @@ let package = Package(
     targets: [
         // CSupport: C, only what Swift cannot do or call by itself. (CSupport/podinit is built by its own Makefile.)
         shim("CLinux"),
+        shim("CPodinit"),
         shim("CNetlink", links: ["mnl"]),
         shim("CNFTables", links: ["nftnl", "mnl"]),
         shim("CSeccomp", links: ["seccomp"]),
@@ -66,32 +67,32 @@ let package = Package(
 
         // Node: what one host does; needs no API server.
         room("Node", "OCI", ["JSONTree"]),
-        room("Node", "ContainerRuntime", ["CLinux", "Linux", "Cgroups", "Seccomp"]),
+        room("Node", "ContainerRuntime", ["CLinux", "CPodinit", "Linux", "Cgroups", "Seccomp"]),
         room(
             "Node", "Images",
             ["CArchive", "CLinux", "Linux", "JSONTree", "OCI", yams, httpClient, crypto] + nio),
         room("Node", "PodNetwork", ["Linux", "Netlink", "NFTables", "JSONTree"]),
-        room("Node", "ServiceProxy", ["Linux", "NFTables", "Resources", "JSONTree"]),
+        room("Node", "ServiceProxy", ["Linux", "Netlink", "NFTables", "JSONTree"]),
         room(
             "Node", "PodEngine",
             [
-                "CLinux", "Linux", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime", "Images",
-                "PodNetwork", logging,
+                "CLinux", "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime",
+                "Images", "PodNetwork", logging,
             ]),
         room("Node", "ControlSocket", ["Linux", "JSONTree"]),
         room(
             "Node", "LocalNode",
             [
                 "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "Manifests", "Images",
-                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", logging,
+                "PodNetwork", "ServiceProxy", "ContainerRuntime", "PodEngine", "ControlSocket", logging,
             ]),
 
         // Commands.
         .executableTarget(
             name: "swiftlet",
             dependencies: [
-                "CLinux", "Linux", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images", "PodNetwork",
-                "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
+                "CLinux", "Linux", "NFTables", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images",
+                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
             ],
             path: "Sources/Commands/swiftlet", swiftSettings: strict),
 
@@ -100,20 +101,20 @@ let package = Package(
             name: "TestSupport", dependencies: ["CLinux", "Linux"], path: "Tests/TestSupport", swiftSettings: strict),
         tests("Kernel", "Linux", ["TestSupport"]),
         tests("Kernel", "Netlink", ["TestSupport"]),
-        tests("Kernel", "NFTables", ["TestSupport"]),
+        tests("Kernel", "NFTables", ["TestSupport", "CLinux", "Linux"]),
         tests("Kernel", "Cgroups", ["TestSupport"]),
         tests("Kernel", "Seccomp", ["TestSupport"]),
         tests("API", "JSONTree"),
         tests("API", "Schema"),
         tests("API", "Resources"),
         tests("API", "Manifests"),
-        tests("Node", "ContainerRuntime", ["TestSupport", "Linux"]),
+        tests("Node", "ContainerRuntime", ["TestSupport", "Cgroups", "CPodinit", "Linux"]),
         tests("Node", "Images", ["TestSupport", "OCI", "Linux"]),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
-        tests("Node", "ServiceProxy", ["TestSupport", "Resources", "NFTables"]),
-        tests("Node", "PodEngine", ["TestSupport", "Resources", "Manifests"]),
+        tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
+        tests("Node", "PodEngine", ["TestSupport", "JSONTree", "Seccomp", "Resources", "Manifests"]),
         tests("Node", "ControlSocket", ["TestSupport"]),
-        tests("Node", "LocalNode", ["TestSupport", "Resources", "Manifests"]),
+        tests("Node", "LocalNode", ["TestSupport", "Linux", "JSONTree", "NFTables", "Resources", "Manifests"]),
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestSupport", "Linux", "JSONTree"],
             path: "Tests/Integration", swiftSettings: strict),

@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+long cl_syscall(long number, long a, long b, long c, long d, long e, long f) {
+  return syscall(number, a, b, c, d, e, f);
+}
+
 int cl_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
   struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
   // EAGAIN: a rename or mount raced with a scoped look-up (openat2(2)); try again a bounded number of times.

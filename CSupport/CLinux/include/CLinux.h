@@ -34,6 +34,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+/// syscall(2), which Swift cannot call because its arguments vary: any system call by its number.
+long cl_syscall(long number, long a, long b, long c, long d, long e, long f);
 /// openat2(2)
 int cl_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 /// open_tree(2), fsopen(2), fsconfig(2), fsmount(2), move_mount(2), mount_setattr(2)
@@ -86,6 +88,9 @@ pid_t cl_spawn(const char *path, char *const argv[], char *const envp[], const i
 
 /// setns(2) into the network namespace `nsfd` on the calling thread, socket(domain, type, protocol), and back.
 int cl_socket_in_netns(int nsfd, int domain, int type, int protocol);
+
+/// A detached overlay mount (open_tree(2)) of `layers`, top to bottom, made with mount(2) on a thread of its own.
+int cl_overlay_by_mount(const char *const *layers, size_t count, const char *upper, const char *work);
 
 /// A status word of wait(2) taken apart.
 static inline bool cl_wifexited(int status) { return WIFEXITED(status); }

@@ -54,14 +54,14 @@ private struct JSONWriter {
         bytes.append(UInt8(ascii: "{"))
         indent += 1
         var first = true
-        for (key, value) in object.members {
+        for entry in object.entries {
             if !first { bytes.append(UInt8(ascii: ",")) }
             first = false
             newline()
-            write(key)
+            write(entry.key)
             bytes.append(UInt8(ascii: ":"))
             if pretty { bytes.append(0x20) }
-            write(value)
+            write(entry.value)
         }
         indent -= 1
         if !first { newline() }

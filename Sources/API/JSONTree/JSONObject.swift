@@ -4,15 +4,22 @@
 ///
 /// Look-ups walk the members: objects of Kubernetes have a few, and walking them beats hashing.
 public struct JSONObject: Sendable {
+    /// What iterating gives: `for (key, value) in object`.
     public typealias Member = (key: String, value: JSONValue)
 
-    /// The members in order. No key occurs twice.
-    public internal(set) var members: [Member]
+    /// A member as it is stored: a struct, because arrays of tuples are slower to make and free.
+    struct Entry: Sendable {
+        let key: String
+        var value: JSONValue
+    }
 
-    public init() { members = [] }
+    /// No key occurs twice.
+    private(set) var entries: [Entry]
+
+    public init() { entries = [] }
 
     /// For callers that checked that no key occurs twice.
-    init(unchecked members: [Member]) { self.members = members }
+    init(unchecked entries: [Entry]) { self.entries = entries }
 
     /// An object with these members in this order; where a key comes twice, its last value counts.
     public init(_ members: some Sequence<(String, JSONValue)>) {
@@ -20,20 +27,23 @@ public struct JSONObject: Sendable {
         for (key, value) in members { self[key] = value }
     }
 
-    public var keys: [String] { members.map(\.key) }
+    public var keys: [String] { entries.map(\.key) }
+
+    /// The members in order: the object itself, which is their collection.
+    public var members: JSONObject { self }
 
     /// The member `key`. Setting keeps the member's place, or appends it; setting nil removes it.
     public subscript(key: String) -> JSONValue? {
         get {
-            for member in members where sameBytes(member.key, key) { return member.value }
+            for entry in entries where sameBytes(entry.key, key) { return entry.value }
             return nil
         }
         set {
-            let index = members.firstIndex { sameBytes($0.key, key) }
+            let index = entries.firstIndex { sameBytes($0.key, key) }
             switch (index, newValue) {
-            case (let index?, let value?): members[index].value = value
-            case (let index?, nil): members.remove(at: index)
-            case (nil, let value?): members.append((key, value))
+            case (let index?, let value?): entries[index].value = value
+            case (let index?, nil): entries.remove(at: index)
+            case (nil, let value?): entries.append(Entry(key: key, value: value))
             case (nil, nil): break
             }
         }
@@ -42,15 +52,15 @@ public struct JSONObject: Sendable {
 
 extension JSONObject: RandomAccessCollection {
     public var startIndex: Int { 0 }
-    public var endIndex: Int { members.count }
-    public subscript(position: Int) -> Member { members[position] }
+    public var endIndex: Int { entries.count }
+    public subscript(position: Int) -> Member { (entries[position].key, entries[position].value) }
 }
 
 extension JSONObject: Hashable {
     /// Objects are equal when they have the same members, in whatever order.
     public static func == (left: JSONObject, right: JSONObject) -> Bool {
         guard left.count == right.count else { return false }
-        for (mine, theirs) in zip(left.members, right.members) {
+        for (mine, theirs) in zip(left.entries, right.entries) {
             if sameBytes(mine.key, theirs.key) {
                 guard mine.value == theirs.value else { return false }
             } else {
@@ -61,17 +71,17 @@ extension JSONObject: Hashable {
     }
 
     private func hasSameMembers(as other: JSONObject) -> Bool {
-        let theirs = Dictionary(other.members.map { (JSONKey($0.key), $0.value) }) { first, _ in first }
-        return members.allSatisfy { theirs[JSONKey($0.key)] == $0.value }
+        let theirs = Dictionary(other.entries.map { (JSONKey($0.key), $0.value) }) { first, _ in first }
+        return entries.allSatisfy { theirs[JSONKey($0.key)] == $0.value }
     }
 
     public func hash(into hasher: inout Hasher) {
         // Order must not matter, so the members' hashes are summed.
         var sum = 0
-        for (key, value) in members {
+        for entry in entries {
             var member = Hasher()
-            member.combine(key)
-            member.combine(value)
+            member.combine(entry.key)
+            member.combine(entry.value)
             sum &+= member.finalize()
         }
         hasher.combine(sum)

@@ -1,9 +1,9 @@
 /// Container (Kubernetes API reference, core/v1), for app and init containers alike.
 public struct Container: Sendable, Hashable {
-    public enum ImagePullPolicy: String, Sendable {
+    public enum ImagePullPolicy: String, Sendable, CaseIterable {
         case always = "Always", ifNotPresent = "IfNotPresent", never = "Never"
     }
-    public enum TerminationMessagePolicy: String, Sendable {
+    public enum TerminationMessagePolicy: String, Sendable, CaseIterable {
         case file = "File", fallbackToLogsOnError = "FallbackToLogsOnError"
     }
 
@@ -48,7 +48,7 @@ public struct ContainerPort: Sendable, Hashable {
 }
 
 /// A transport protocol of a port.
-public enum PortProtocol: String, Sendable, Hashable { case tcp = "TCP", udp = "UDP", sctp = "SCTP" }
+public enum PortProtocol: String, Sendable, Hashable, CaseIterable { case tcp = "TCP", udp = "UDP", sctp = "SCTP" }
 
 /// EnvVar: a name and a value that may contain `$(NAME)`, or a field of the pod.
 public struct EnvVar: Sendable, Hashable {
@@ -76,7 +76,7 @@ public struct ResourceRequirements: Sendable, Hashable {
 
 /// VolumeMount.
 public struct VolumeMount: Sendable, Hashable {
-    public enum Propagation: String, Sendable {
+    public enum Propagation: String, Sendable, CaseIterable {
         case none = "None", hostToContainer = "HostToContainer", bidirectional = "Bidirectional"
     }
     public var name: String
@@ -99,7 +99,7 @@ public struct Lifecycle: Sendable, Hashable {
 
 /// SecurityContext of a container; nil where the pod's applies.
 public struct SecurityContext: Sendable, Hashable {
-    public enum ProcMount: String, Sendable { case `default` = "Default", unmasked = "Unmasked" }
+    public enum ProcMount: String, Sendable, CaseIterable { case `default` = "Default", unmasked = "Unmasked" }
     public var runAsUser: Int64?
     public var runAsGroup: Int64?
     public var runAsNonRoot: Bool?

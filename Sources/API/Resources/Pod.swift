@@ -11,8 +11,10 @@ public struct Pod: Sendable, Hashable {
 
 /// PodSpec (Kubernetes API reference, core/v1).
 public struct PodSpec: Sendable, Hashable {
-    public enum RestartPolicy: String, Sendable { case always = "Always", onFailure = "OnFailure", never = "Never" }
-    public enum DNSPolicy: String, Sendable {
+    public enum RestartPolicy: String, Sendable, CaseIterable {
+        case always = "Always", onFailure = "OnFailure", never = "Never"
+    }
+    public enum DNSPolicy: String, Sendable, CaseIterable {
         case clusterFirst = "ClusterFirst", clusterFirstWithHostNet = "ClusterFirstWithHostNet"
         case `default` = "Default", none = "None"
     }
@@ -74,8 +76,10 @@ public enum SeccompProfileReference: Sendable, Hashable {
 
 /// PodSecurityContext.
 public struct PodSecurityContext: Sendable, Hashable {
-    public enum FSGroupChangePolicy: String, Sendable { case always = "Always", onRootMismatch = "OnRootMismatch" }
-    public enum SupplementalGroupsPolicy: String, Sendable { case merge = "Merge", strict = "Strict" }
+    public enum FSGroupChangePolicy: String, Sendable, CaseIterable {
+        case always = "Always", onRootMismatch = "OnRootMismatch"
+    }
+    public enum SupplementalGroupsPolicy: String, Sendable, CaseIterable { case merge = "Merge", strict = "Strict" }
     public struct Sysctl: Sendable, Hashable {
         public var name: String
         public var value: String

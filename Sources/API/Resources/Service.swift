@@ -7,7 +7,7 @@ public struct Service: Sendable, Hashable {
 
 /// ServiceSpec (Kubernetes API reference, core/v1).
 public struct ServiceSpec: Sendable, Hashable {
-    public enum Kind: String, Sendable { case clusterIP = "ClusterIP", nodePort = "NodePort" }
+    public enum Kind: String, Sendable, CaseIterable { case clusterIP = "ClusterIP", nodePort = "NodePort" }
     public var type: Kind = .clusterIP
     /// Empty until allocated, `None` for a headless Service.
     public var clusterIP = ""

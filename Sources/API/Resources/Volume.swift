@@ -6,7 +6,7 @@ public struct Volume: Sendable, Hashable {
         case hostPath(path: String, type: HostPathType)
     }
     /// HostPathType: what must be there, or is made.
-    public enum HostPathType: String, Sendable {
+    public enum HostPathType: String, Sendable, CaseIterable {
         case unset = "", directoryOrCreate = "DirectoryOrCreate", directory = "Directory"
         case fileOrCreate = "FileOrCreate", file = "File", socket = "Socket", charDevice = "CharDevice"
         case blockDevice = "BlockDevice"

@@ -41,6 +41,9 @@ public struct DetachedMount: ~Copyable, Sendable {
         self.init(owning: try check(cl_fsmount(context.number, 0, 0), "fsmount", type))
     }
 
+    /// Gives the mount's descriptor away.
+    public consuming func release() -> OwnedDescriptor { descriptor }
+
     /// Attributes of mount_setattr(2).
     public struct Attributes: OptionSet, Sendable {
         public let rawValue: UInt64

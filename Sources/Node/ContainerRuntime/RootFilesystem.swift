@@ -1,0 +1,46 @@
+import CLinux
+import Glibc
+import Linux
+
+/// A container's root file system: image layers under a writable one. The mount is detached: it is in no mount
+/// namespace until a container attaches it, and gone with that container's namespace.
+public struct RootFilesystem: ~Copyable, Sendable {
+    /// The detached mount, for ``ContainerPlan/root``.
+    public let mount: OwnedDescriptor
+
+    /// An overlay (overlayfs, kernel Documentation/filesystems/overlayfs.rst) of `layers`, bottom to top, with the
+    /// writable directories `upper` and `work` on one file system.
+    public static func overlay(layers: [String], upper: String, work: String) throws(SystemError) -> RootFilesystem {
+        if layers.isEmpty { throw SystemError("fsconfig", "overlay without layers", errno: EINVAL) }
+        let paths = layers.reversed() + [upper, work]
+        // fsconfig(2) takes at most 255 bytes for a value.
+        if paths.contains(where: { $0.utf8.count > 255 }) {
+            return try overlayByMount(topDown: layers.reversed(), upper: upper, work: work)
+        }
+        do {
+            let lower = layers.reversed().map { (key: "lowerdir+", value: $0 as String?) }
+            let options = lower + [("upperdir", upper), ("workdir", work)]
+            return RootFilesystem(mount: try DetachedMount(type: "overlay", options: options).release())
+        } catch {
+            // Before Linux 6.5 there is no lowerdir+.
+            guard error.errno == EINVAL else { throw error }
+            return try overlayByMount(topDown: layers.reversed(), upper: upper, work: work)
+        }
+    }
+
+    /// The same through mount(2), for kernels before 6.5: at most about 200 layers fit into its page of options.
+    static func overlayByMount(
+        topDown: [String], upper: String, work: String
+    ) throws(SystemError) -> RootFilesystem {
+        let copies = topDown.map { strdup($0) }
+        defer { copies.forEach { free($0) } }
+        let number = cl_overlay_by_mount(copies.map { UnsafePointer($0) }, copies.count, upper, work)
+        return RootFilesystem(mount: OwnedDescriptor(owning: try check(number, "mount", "overlay at \(upper)")))
+    }
+
+    /// A detached copy of the mount at `path`.
+    public static func bind(_ path: String) throws(SystemError) -> RootFilesystem {
+        let mount = try DetachedMount(cloning: path)
+        return RootFilesystem(mount: mount.release())
+    }
+}

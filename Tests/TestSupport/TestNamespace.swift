@@ -1,0 +1,147 @@
+// Network namespaces that a test makes, and plain sockets inside of them; gone with the last descriptor.
+import CLinux
+import Glibc
+import Linux
+
+/// A new network namespace, which lives as long as the value (and sockets or interfaces' peers in it).
+public final class TestNamespace: Sendable {
+    public let descriptor: OwnedDescriptor
+
+    public init() throws {
+        // unshare(2) changes the calling thread for good, so a thread of its own does it and ends.
+        let context = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
+        defer { context.deallocate() }
+        context.pointee = -1
+        var thread = pthread_t()
+        let failure = pthread_create(
+            &thread, nil,
+            { context in
+                guard let context else { return nil }
+                let number: Int32
+                if cl_unshare(Int32(CLONE_NEWNET)) < 0 {
+                    number = -errno
+                } else {
+                    let opened = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)
+                    number = opened < 0 ? -errno : opened
+                }
+                context.assumingMemoryBound(to: Int32.self).pointee = number
+                return nil
+            }, context)
+        guard failure == 0 else { throw SystemError("pthread_create", errno: failure) }
+        pthread_join(thread, nil)
+        guard context.pointee >= 0 else { throw SystemError("unshare", "CLONE_NEWNET", errno: -context.pointee) }
+        descriptor = OwnedDescriptor(owning: context.pointee)
+    }
+
+    /// A socket in the namespace whose calls give up after two seconds.
+    public func socket(_ domain: Int32, _ type: Int32) throws -> TestSocket {
+        let number = cl_socket_in_netns(descriptor.number, domain, type, 0)
+        let socket = OwnedDescriptor(owning: try check(number, "socket"))
+        var limit = timeval(tv_sec: 2, tv_usec: 0)
+        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+            try check(
+                setsockopt(socket.number, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size)),
+                "setsockopt")
+        }
+        return TestSocket(socket)
+    }
+
+    /// A listening TCP socket; port 0 lets the kernel choose.
+    public func listen(on address: String, port: UInt16) throws -> TestSocket {
+        let socket = try socket(AF_INET, Int32(SOCK_STREAM.rawValue))
+        try socket.bind(address, port)
+        try check(Glibc.listen(socket.descriptor.number, 64), "listen", "\(address):\(port)")
+        return socket
+    }
+
+    /// A connected TCP socket.
+    public func connect(to address: String, port: UInt16, from source: String? = nil) throws -> TestSocket {
+        let socket = try socket(AF_INET, Int32(SOCK_STREAM.rawValue))
+        if let source { try socket.bind(source, 0) }
+        try socket.connect(address, port)
+        return socket
+    }
+
+    /// A UDP socket bound to the address.
+    public func datagrams(on address: String, port: UInt16) throws -> TestSocket {
+        let socket = try socket(AF_INET, Int32(SOCK_DGRAM.rawValue))
+        try socket.bind(address, port)
+        return socket
+    }
+}
+
+/// A socket of a ``TestNamespace``.
+public final class TestSocket: Sendable {
+    public let descriptor: OwnedDescriptor
+    public init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+
+    public func bind(_ address: String, _ port: UInt16) throws {
+        var on: Int32 = 1
+        setsockopt(descriptor.number, SOL_SOCKET, SO_REUSEADDR, &on, 4)
+        try withAddress(address, port) {
+            try check(Glibc.bind(descriptor.number, $0, $1), "bind", "\(address):\(port)")
+        }
+    }
+
+    public func connect(_ address: String, _ port: UInt16) throws {
+        try withAddress(address, port) {
+            try check(Glibc.connect(descriptor.number, $0, $1), "connect", "\(address):\(port)")
+        }
+    }
+
+    /// The next connection and who it came from, as the address that arrived.
+    public func accept() throws -> (socket: TestSocket, peer: String) {
+        var peer = sockaddr_in()
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let number = withUnsafeMutablePointer(to: &peer) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.accept(descriptor.number, $0, &size) }
+        }
+        return (TestSocket(OwnedDescriptor(owning: try check(number, "accept"))), Self.text(peer))
+    }
+
+    public func send(_ text: String) throws {
+        let bytes = Array(text.utf8)
+        try check(Glibc.send(descriptor.number, bytes, bytes.count, Int32(MSG_NOSIGNAL)), "send")
+    }
+
+    public func send(_ text: String, to address: String, port: UInt16) throws {
+        let bytes = Array(text.utf8)
+        try withAddress(address, port) {
+            try check(sendto(descriptor.number, bytes, bytes.count, 0, $0, $1), "sendto", "\(address):\(port)")
+        }
+    }
+
+    /// One datagram or what a stream has, and its sender's address and port (UDP).
+    public func receive() throws -> (text: String, peer: String, port: UInt16) {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        var peer = sockaddr_in()
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let count = withUnsafeMutablePointer(to: &peer) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                recvfrom(descriptor.number, &buffer, buffer.count, 0, $0, &size)
+            }
+        }
+        try check(count, "recvfrom")
+        return (String(decoding: buffer[..<count], as: UTF8.self), Self.text(peer), UInt16(bigEndian: peer.sin_port))
+    }
+
+    private static func text(_ address: sockaddr_in) -> String {
+        withUnsafeBytes(of: address.sin_addr.s_addr) { $0.map(String.init).joined(separator: ".") }
+    }
+
+    private func withAddress(
+        _ text: String, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) throws -> Void
+    ) throws {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        guard inet_pton(AF_INET, text, &address.sin_addr) == 1 else {
+            throw SystemError("inet_pton", text, errno: EINVAL)
+        }
+        try withUnsafePointer(to: &address) {
+            try $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                try body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+    }
+}
