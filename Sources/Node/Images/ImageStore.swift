@@ -201,7 +201,7 @@ extension ImageStore {
         }
         return Image(
             references: records.map(\.reference), id: stored.config, manifestDigest: stored.manifest,
-            repositoryDigests: digests, config: config, layers: stored.layers.map { layout.layer($0) }, size: size,
+            repositoryDigests: digests, config: config, layers: stored.stack.map { layout.layer($0) }, size: size,
             pulledAt: records.map(\.pulledAt).max() ?? "")
     }
 }

@@ -50,7 +50,7 @@ private final class Puller: Sendable {
     @Test("the process that is killed", .enabled(if: order("STORE") != nil, "started by the tests below"))
     func child() async throws {
         let store = try ImageStore(directory: try #require(order("STORE")))
-        _ = try await store.pull(ImageReference(try #require(order("REFERENCE"))))
+        _ = try await store.fetch(ImageReference(try #require(order("REFERENCE"))))
     }
 
     /// Nothing of a pull that was cut off counts, and the next one makes the image and clears up.
@@ -63,7 +63,7 @@ private final class Puller: Sendable {
         #expect(try store.layer(image.diffIDs[1]) == nil)
         let left = try listDirectory("\(directory.path)/images/tmp")
         #expect(left.count == 1)
-        let pulled = try await store.pull(reference)
+        let pulled = try await store.fetch(reference)
         #expect(try listDirectory("\(directory.path)/images/tmp").isEmpty)
         #expect(try listDirectory("\(directory.path)/images/partial").isEmpty)
         #expect(try readText("\(pulled.layers[0])/first") == "1")
