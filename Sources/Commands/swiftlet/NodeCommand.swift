@@ -108,23 +108,11 @@ struct NodeCommand: ParsableCommand {
         }
     }
 
-<<<<<<< HEAD
-    /// Stops the agent at the first signal and ends the program at the second; never returns.
-    private func stop(_ agent: NodeAgent, on signals: borrowing ForwardedSignals) {
-        var stopping = false
-        while true {
-            let number = signals.wait()
-            if stopping { Glibc.exit(128 + number) }
-            stopping = true
-            agent.stop(because: number == SIGINT ? "interrupted" : "signal \(number)")
-        }
-=======
     /// Stops the agent at the first signal and ends the program at the second.
     private func stop(_ agent: NodeAgent, on signals: borrowing ForwardedSignals) {
         let first = signals.wait()
         agent.stop(because: first == SIGINT ? "interrupted" : "signal \(first)")
         Glibc.exit(128 + signals.wait())
->>>>>>> wt-control
     }
 
     /// What the flags say; an agent in the background goes on with what the last one was told.

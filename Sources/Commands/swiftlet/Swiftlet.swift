@@ -20,7 +20,8 @@ struct Swiftlet: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            PodCommand.self, ImageCommand.self, NodeCommand.self, DoctorCommand.self, ResetCommand.self,
+            PodCommand.self, ImageCommand.self, NodeCommand.self, ProxyCommand.self, DoctorCommand.self,
+            ResetCommand.self,
         ])
 
     /// Not asynchronous itself: a command that needs no task runs on the one thread it was started with, which spares it
