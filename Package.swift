@@ -110,7 +110,7 @@ let package = Package(
         tests("API", "Resources"),
         tests("API", "Manifests"),
         tests("Node", "ContainerRuntime", ["TestSupport", "Cgroups", "CPodinit", "Linux"]),
-        tests("Node", "Images", ["TestSupport", "OCI", "Linux"]),
+        tests("Node", "Images", ["TestSupport", "OCI", "Linux", "CLinux", "JSONTree"] + nio.prefix(1)),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
         tests("Node", "PodEngine", ["TestSupport", "JSONTree", "Seccomp", "Resources", "Manifests"]),

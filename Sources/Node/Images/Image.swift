@@ -12,7 +12,8 @@ public struct Image: Sendable, Hashable {
     public let repositoryDigests: [String]
     public let config: ImageConfig
     /// The directories of the layers, bottom to top, as overlayfs wants them (whiteouts are devices 0/0, opaque
-    /// directories carry `trusted.overlay.opaque`). Read-only for everybody; they stay as long as the image is pinned.
+    /// directories carry `trusted.overlay.opaque`). Read-only for everybody; they stay as long as the image is pinned. A
+    /// layer that the image has several times is here once, in its topmost place.
     public let layers: [String]
     /// Bytes of all files of all layers.
     public let size: Int64

@@ -9,16 +9,17 @@ extension ImageStore {
     /// any number of processes, do the same work once.
     ///
     /// - Parameters:
-    ///   - registries: mirrors, credentials, TLS (``Registries/load(path:dockerConfig:)``).
+    ///   - registries: mirrors, credentials, TLS; nil reads the usual files (``Registries/load(path:dockerConfig:)``).
     ///   - credentials: for the image's own registry, in place of the configured ones (a pod's imagePullSecrets).
     ///   - platform: what the image must run on.
     ///   - progress: called from several threads.
     public func pull(
-        _ reference: ImageReference, from registries: Registries = Registries(),
+        _ reference: ImageReference, from registries: Registries? = nil,
         credentials: RegistryCredentials? = nil, platform: Platform = .host, limits: UnpackLimits = UnpackLimits(),
         progress: @escaping PullProgress.Handler = { _ in }
     ) async throws(ImageError) -> Image {
         try await imageErrors(reference.description) {
+            let registries = if let registries { registries } else { try await onOwnThread { try Registries.load() } }
             let client = RegistryClient(registries: registries, credentials: credentials)
             do {
                 let repository = RegistryRepository(

@@ -65,8 +65,11 @@ public struct ImageStore: Sendable, Hashable {
         (try blob(image.manifestDigest), try blob(image.id))
     }
 
-    /// Keeps `image` from being collected until ``unpin(owner:)``. Durable: survives crashes and power loss. An image
-    /// that was removed meanwhile throws ``ImageError/notFound(_:where:)``.
+    /// Keeps `image` from being collected until ``unpin(owner:)``, also when the processes that know of it are killed. An
+    /// image that was removed meanwhile throws ``ImageError/notFound(_:where:)``.
+    ///
+    /// Waits for no disk (it is on every pod's way to its start): power loss may take a pin of the last seconds along,
+    /// together with everything that ran.
     ///
     /// - Parameter owner: a pod's uid, or any name of 1 to 128 letters, digits, `.`, `_` and `-`. May pin several.
     public func pin(_ image: Image, owner: String) throws(ImageError) {
@@ -82,7 +85,7 @@ public struct ImageStore: Sendable, Hashable {
             var pinned = try readJSON(file)?["images"]?.arrayValue ?? []
             if pinned.contains(stored.tree) { return }
             pinned.append(stored.tree)
-            try write(file, ["owner": .string(owner), "images": .array(pinned)])
+            try write(file, ["owner": .string(owner), "images": .array(pinned)], durable: false)
         }
     }
 
@@ -118,9 +121,9 @@ extension ImageStore {
         return try body()
     }
 
-    func write(_ file: String, _ tree: JSONValue) throws(ImageError) {
+    func write(_ file: String, _ tree: JSONValue, durable: Bool = true) throws(ImageError) {
         try system { () throws(SystemError) in
-            try writeFileAtomically(file, tree.encoded(), mode: 0o600, durable: true)
+            try writeFileAtomically(file, tree.encoded(), mode: 0o600, durable: durable)
         }
     }
 
@@ -198,7 +201,7 @@ extension ImageStore {
         }
         return Image(
             references: records.map(\.reference), id: stored.config, manifestDigest: stored.manifest,
-            repositoryDigests: digests, config: config, layers: stored.layers.map { layout.layer($0) }, size: size,
+            repositoryDigests: digests, config: config, layers: stored.stack.map { layout.layer($0) }, size: size,
             pulledAt: records.map(\.pulledAt).max() ?? "")
     }
 }

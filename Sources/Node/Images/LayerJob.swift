@@ -46,13 +46,12 @@ actor LayerJob: OwnThreadActor {
             defer { withExtendedLifetime(blobLock) {} }
             let partial = layout.partial(descriptor.digest)
             let download = BlobDownload(repository: repository, descriptor: descriptor, path: partial)
-            try await download.run { report(.downloading, $0) }
-            let file = try OwnedDescriptor(opening: partial, flags: O_RDONLY)
             do {
+                try await download.run { report(.downloading, $0) }
+                let file = try OwnedDescriptor(opening: partial, flags: O_RDONLY)
                 try unpack(file.number, verifying: false)
-            } catch let error as ImageError {
-                // A blob that cannot be an image's layer is of no use to a later pull.
-                if !error.mayPass { unlink(partial) }
+            } catch {
+                if !ImageError(any: error, "").leavesUsefulDownload { unlink(partial) }
                 throw error
             }
             try check(unlink(partial), "unlink", partial)
@@ -138,11 +137,13 @@ extension ImageError {
         }
     }
 
-    /// Whether the same blob may well do another time: the fault is not in it.
-    var mayPass: Bool {
+    /// Whether a later pull can go on with what was downloaded: not when the blob itself is no good, nor on a full disk,
+    /// where it would be in the way of everybody.
+    var leavesUsefulDownload: Bool {
         switch self {
-        case .diskFull, .system, .cancelled: true
-        default: false
+        case .wrongDigest, .hostileLayer, .damagedLayer, .layerTooLarge, .diskFull: false
+        case .wrongSize(_, let expected, let got): got < expected
+        default: true
         }
     }
 }

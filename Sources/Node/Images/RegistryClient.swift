@@ -40,7 +40,7 @@ final class RegistryClient: Sendable {
             // Credentials go where they belong and nowhere else: not to where a redirect leads.
             let isOwn = address.hasSameOrigin(as: endpoint.base)
             var headers = HTTPHeaders()
-            for type in accept { headers.add(name: "Accept", value: type) }
+            if !accept.isEmpty { headers.add(name: "Accept", value: accept.joined(separator: ", ")) }
             if offset > 0 { headers.add(name: "Range", value: "bytes=\(offset)-") }
             if isOwn, let authorization = await authorizer.header(for: endpoint) {
                 headers.add(name: "Authorization", value: authorization)

@@ -30,6 +30,12 @@ struct StoredImage: Sendable, Hashable {
         self.layers = layers
     }
 
+    /// The layers to stack. overlayfs refuses a directory that comes twice; of equal layers the topmost alone shows the
+    /// same, because it decides on every path that the lower ones have.
+    var stack: [Digest] {
+        layers.enumerated().filter { index, layer in !layers[(index + 1)...].contains(layer) }.map(\.element)
+    }
+
     var tree: JSONValue {
         [
             "manifest": .string(manifest.description), "config": .string(config.description),

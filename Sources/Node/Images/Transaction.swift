@@ -76,10 +76,15 @@ extension ImageStore {
             let directory = "\(layout.transactions)/\(name)"
             // The store's lock, so that a directory is never seen before its owner has locked it; then the directory's
             // own, kept while it is emptied, so that only one does.
-            let dead: WorkLock? = try exclusively { () throws(ImageError) in
+            let dead = try exclusively { () throws(ImageError) -> WorkLock? in
                 guard fileExists(directory) else { return nil }
-                return try system { () throws(SystemError) in
-                    try WorkLock.take("\(directory)/lock", wait: false)
+                do throws(SystemError) {
+                    return try WorkLock.take("\(directory)/lock", wait: false)
+                } catch {
+                    guard error.errno == ENOTDIR else { throw ImageError(error) }
+                    // No transaction of ours is a file.
+                    unlink(directory)
+                    return nil
                 }
             }
             guard let dead else { continue }

@@ -12,7 +12,7 @@ private func order(_ name: String) -> String? { getenv("SWIFTLET_IMAGES_TEST_\(n
 private final class Puller: Sendable {
     private let pid: pid_t
 
-    init(store: String, reference: String, log: String) throws {
+    init(store: String, reference: String, log: String, repetitions: Int? = nil) throws {
         var arguments = CommandLine.arguments
         // What this run was restricted to is not what the other one shall be.
         while let filter = arguments.firstIndex(of: "--filter"), filter + 1 < arguments.count {
@@ -24,6 +24,7 @@ private final class Puller: Sendable {
         if !arguments.contains("--testing-library") { arguments += ["--testing-library", "swift-testing"] }
         arguments += ["--filter", "CrashTests/child"]
         var environment = ["SWIFTLET_IMAGES_TEST_STORE=\(store)", "SWIFTLET_IMAGES_TEST_REFERENCE=\(reference)"]
+        if let repetitions { environment.append("SWIFTLET_IMAGES_TEST_REPETITIONS=\(repetitions)") }
         for name in ["PATH", "LD_LIBRARY_PATH", "HOME"] {
             if let value = getenv(name) { environment.append("\(name)=\(String(cString: value))") }
         }
@@ -50,7 +51,18 @@ private final class Puller: Sendable {
     @Test("the process that is killed", .enabled(if: order("STORE") != nil, "started by the tests below"))
     func child() async throws {
         let store = try ImageStore(directory: try #require(order("STORE")))
-        _ = try await store.pull(ImageReference(try #require(order("REFERENCE"))))
+        let reference = try ImageReference(try #require(order("REFERENCE")))
+        _ = try await store.fetch(reference)
+        guard let repetitions = order("REPETITIONS").flatMap({ Int($0) }) else { return }
+        // The HTTP client's threads are there now; what comes on top would be left behind.
+        let before = try listDirectory("/proc/self/fd").count
+        for _ in 0..<repetitions {
+            _ = try store.remove(reference)
+            _ = try await store.fetch(reference)
+            _ = await imageError { _ = try await store.fetch(ImageReference("\(reference.name):absent")) }
+        }
+        // Threads end, and connections close, a moment after the pull.
+        try await waitUntil { (try? listDirectory("/proc/self/fd").count) ?? .max <= before }
     }
 
     /// Nothing of a pull that was cut off counts, and the next one makes the image and clears up.
@@ -63,7 +75,7 @@ private final class Puller: Sendable {
         #expect(try store.layer(image.diffIDs[1]) == nil)
         let left = try listDirectory("\(directory.path)/images/tmp")
         #expect(left.count == 1)
-        let pulled = try await store.pull(reference)
+        let pulled = try await store.fetch(reference)
         #expect(try listDirectory("\(directory.path)/images/tmp").isEmpty)
         #expect(try listDirectory("\(directory.path)/images/partial").isEmpty)
         #expect(try readText("\(pulled.layers[0])/first") == "1")
@@ -126,6 +138,18 @@ private final class Puller: Sendable {
         }
         puller.kill()
         try await expectCleanRestart(directory, reference, image)
+    }
+
+    @Test("many pulls in one process leave no descriptor open")
+    func descriptors() async throws {
+        let directory = try TemporaryDirectory()
+        let image = try ImageFixture(layers: [[.file("first", "1")], [.file("f", "2")]], in: directory)
+        let registry = try FakeRegistry { $0.path.hasSuffix("absent") ? .notFound : .of(image, $0) }
+        let log = "\(directory.path)/log"
+        let puller = try Puller(
+            store: "\(directory.path)/images", reference: "\(registry.host)/app", log: log, repetitions: 10)
+        let code = puller.wait()
+        #expect(code == 0, "\((try? readText(log)) ?? "")")
     }
 
     @Test("two processes that pull the same image do the work once")

@@ -63,11 +63,14 @@ final class FakeRegistry: Sendable {
             var head = "HTTP/1.1 \(response.status) x\r\nContent-Length: \(response.body.count)\r\n"
             for (name, value) in response.headers { head += "\(name): \(value)\r\n" }
             let body = response.cutAfter.map { Array(response.body.prefix($0)) } ?? response.body
-            var bytes = Array("\(head)\r\n".utf8) + body
-            while !bytes.isEmpty {
-                let count = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+            let bytes = Array("\(head)\r\n".utf8) + body
+            var sent = 0
+            while sent < bytes.count {
+                let count = bytes.withUnsafeBytes {
+                    send(connection, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
+                }
                 if count <= 0 { return }
-                bytes.removeFirst(count)
+                sent += count
             }
             response.afterwards?()
             if response.cutAfter != nil { return }

@@ -142,3 +142,14 @@ func imageError(
 extension TemporaryDirectory {
     func store() throws -> ImageStore { try ImageStore(directory: "\(path)/images") }
 }
+
+extension ImageStore {
+    /// A pull that no file of this host has a say in.
+    func fetch(
+        _ reference: ImageReference, credentials: RegistryCredentials? = nil, platform: Platform = .host,
+        progress: @escaping PullProgress.Handler = { _ in }
+    ) async throws -> Image {
+        try await pull(
+            reference, from: Registries(), credentials: credentials, platform: platform, progress: progress)
+    }
+}

@@ -1,6 +1,7 @@
 import Glibc
 import JSONTree
 import Linux
+import NIOCore
 import OCI
 import Testing
 
@@ -55,7 +56,7 @@ func noise(_ count: Int) -> [UInt8] {
             }
             return response
         }
-        let pulled = try await directory.store().pull(ImageReference("\(registry.host)/app"))
+        let pulled = try await directory.store().fetch(ImageReference("\(registry.host)/app"))
         #expect(status("\(pulled.layers[0])/f")?.st_size == 500_000)
     }
 
@@ -69,7 +70,7 @@ func noise(_ count: Int) -> [UInt8] {
         var part = Array(try #require(image.blobs[image.layers[0].digest]).prefix(100_000))
         if !intact { part[5000] ^= 1 }
         _ = try directory.file("images/partial/sha256-\(image.layers[0].digest.hex)", part)
-        _ = try await store.pull(ImageReference("\(registry.host)/app"))
+        _ = try await store.fetch(ImageReference("\(registry.host)/app"))
         let requests = registry.requests.filter { $0.path.hasSuffix(image.layers[0].digest.hex) }
         #expect(requests.map { $0.headers["range"] ?? "-" } == (intact ? ["bytes=100000-"] : ["bytes=100000-", "-"]))
     }
@@ -91,7 +92,7 @@ func noise(_ count: Int) -> [UInt8] {
             }
             return response
         }
-        let error = await imageError { _ = try await directory.store().pull(ImageReference("\(registry.host)/app")) }
+        let error = await imageError { _ = try await directory.store().fetch(ImageReference("\(registry.host)/app")) }
         guard case .wrongSize(_, let expected, let got)? = error else {
             Issue.record("\(String(describing: error))")
             return
@@ -122,7 +123,7 @@ func noise(_ count: Int) -> [UInt8] {
             return response
         }
         let name = "\(registry.host)/app@\(image.manifestDigest)"
-        let error = await imageError { _ = try await directory.store().pull(ImageReference(name)) }
+        let error = await imageError { _ = try await directory.store().fetch(ImageReference(name)) }
         switch error {
         case .wrongDigest(_, let expected, let got)? where what != "long":
             #expect(expected != got)
@@ -138,12 +139,27 @@ func noise(_ count: Int) -> [UInt8] {
         }
     }
 
-    @Test("a registry that is down is named with host, port and URL, at once")
+    @Test("what may pass is tried four times; a server that is not there is not")
+    func retries() async throws {
+        let refused = IOError(errnoCode: ECONNREFUSED, reason: "connect")
+        let reset = IOError(errnoCode: ECONNRESET, reason: "read")
+        for (error, expected) in [(refused, 1), (reset, 4)] {
+            var calls = 0
+            await #expect(throws: RegistryFailure.self) {
+                try await retrying {
+                    calls += 1
+                    throw RegistryFailure(transport: error) ?? error
+                }
+            }
+            #expect(calls == expected)
+        }
+    }
+
+    @Test("a registry that is down is named with host, port and URL")
     func down() async throws {
         let directory = try TemporaryDirectory()
         let port = try freePort()
-        let start = ContinuousClock.now
-        let error = await imageError { _ = try await directory.store().pull(ImageReference("127.0.0.1:\(port)/app")) }
+        let error = await imageError { _ = try await directory.store().fetch(ImageReference("127.0.0.1:\(port)/app")) }
         guard case .registryUnreachable(let registry, let endpoint, _)? = error else {
             Issue.record("\(String(describing: error))")
             return
@@ -151,7 +167,6 @@ func noise(_ count: Int) -> [UInt8] {
         #expect(registry == "127.0.0.1:\(port)")
         #expect(endpoint.hasPrefix("http"))
         #expect(error?.description.contains("Connection refused") == true)
-        #expect(ContinuousClock.now - start < .seconds(5))
     }
 
     @Test("an image that the registry does not have is named with its tag")
@@ -159,7 +174,7 @@ func noise(_ count: Int) -> [UInt8] {
         let directory = try TemporaryDirectory()
         let registry = try FakeRegistry { _ in .notFound }
         let name = "\(registry.host)/app:1"
-        let error = await imageError { _ = try await directory.store().pull(ImageReference(name)) }
+        let error = await imageError { _ = try await directory.store().fetch(ImageReference(name)) }
         guard case .notFound(let what, _)? = error else {
             Issue.record("\(String(describing: error))")
             return
@@ -197,7 +212,7 @@ func noise(_ count: Int) -> [UInt8] {
             }
             return .of(image, request)
         }
-        let pulled = try await directory.store().pull(
+        let pulled = try await directory.store().fetch(
             ImageReference("\(registry.host)/app"), credentials: RegistryCredentials(username: "user", password: "pass")
         )
         #expect(pulled.layers.count == 2)
@@ -212,7 +227,7 @@ func noise(_ count: Int) -> [UInt8] {
         let name = "\(registry.host)/app"
         for credentials in [nil, RegistryCredentials(username: "u", password: "hunter2")] {
             let error = await imageError {
-                _ = try await directory.store().pull(ImageReference(name), credentials: credentials)
+                _ = try await directory.store().fetch(ImageReference(name), credentials: credentials)
             }
             guard case .unauthorized? = error else {
                 Issue.record("\(String(describing: error))")
@@ -249,7 +264,7 @@ func noise(_ count: Int) -> [UInt8] {
     func redirectLoop() async throws {
         let directory = try TemporaryDirectory()
         let registry = try FakeRegistry { .init(status: 302, headers: [("Location", $0.path)]) }
-        let error = await imageError { _ = try await directory.store().pull(ImageReference("\(registry.host)/app")) }
+        let error = await imageError { _ = try await directory.store().fetch(ImageReference("\(registry.host)/app")) }
         guard case .registryFailed? = error else {
             Issue.record("\(String(describing: error))")
             return
@@ -285,14 +300,14 @@ func noise(_ count: Int) -> [UInt8] {
         let registry = try FakeRegistry { .of(mine, $0, index: index) }
         let reference = try ImageReference("\(registry.host)/app")
         let store = try directory.store()
-        let pulled = try await store.pull(reference)
+        let pulled = try await store.fetch(reference)
         #expect(try listDirectory(pulled.layers[0]) == ["mine"])
         #expect(pulled.repositoryDigests == ["\(registry.host)/app@\(digest(index))"])
         for name in ["@\(digest(index))", "@\(mine.manifestDigest)"] {
             #expect(try store.resolve(ImageReference("\(registry.host)/app\(name)"))?.id == pulled.id)
         }
         let error = await imageError {
-            _ = try await store.pull(reference, platform: Platform(os: "linux", architecture: "riscv64"))
+            _ = try await store.fetch(reference, platform: Platform(os: "linux", architecture: "riscv64"))
         }
         guard case .noSuchPlatform(_, _, let available)? = error else {
             Issue.record("\(String(describing: error))")
@@ -306,7 +321,7 @@ func noise(_ count: Int) -> [UInt8] {
         let directory = try TemporaryDirectory()
         let image = try ImageFixture(layers: [[.file("f", "1")]], architecture: "s390x", in: directory)
         let registry = try FakeRegistry { .of(image, $0) }
-        let error = await imageError { _ = try await directory.store().pull(ImageReference("\(registry.host)/app")) }
+        let error = await imageError { _ = try await directory.store().fetch(ImageReference("\(registry.host)/app")) }
         guard case .noSuchPlatform? = error else {
             Issue.record("\(String(describing: error))")
             return
@@ -322,7 +337,7 @@ func noise(_ count: Int) -> [UInt8] {
         let store = try directory.store()
         let reference = try ImageReference("\(registry.host)/app")
         try await withThrowingTaskGroup(of: Digest.self) { group in
-            for _ in 0..<4 { group.addTask { try await store.pull(reference).id } }
+            for _ in 0..<4 { group.addTask { try await store.fetch(reference).id } }
             for try await id in group { #expect(id == (try Manifest(image.manifest)).config.digest) }
         }
         for layer in image.layers {
@@ -339,7 +354,7 @@ func noise(_ count: Int) -> [UInt8] {
         let reference = try ImageReference("\(registry.host)/app")
         for last in [PullProgress.Phase.done, .present] {
             let events = Shared<[PullProgress]>([])
-            _ = try await store.pull(reference) { event in events.value.withLock { $0.append(event) } }
+            _ = try await store.fetch(reference) { event in events.value.withLock { $0.append(event) } }
             for index in 0..<2 {
                 let own = events.value.withLock { $0 }.filter { $0.index == index }
                 #expect(own.last?.phase == last)
@@ -368,7 +383,7 @@ func noise(_ count: Int) -> [UInt8] {
         let reference = try ImageReference("\(registry.host)/app")
         let (started, signal) = AsyncStream<Void>.makeStream()
         let task = Task {
-            try await store.pull(reference) { if $0.phase == .downloading, $0.done > 0 { signal.yield() } }
+            try await store.fetch(reference) { if $0.phase == .downloading, $0.done > 0 { signal.yield() } }
         }
         for await _ in started { break }
         task.cancel()

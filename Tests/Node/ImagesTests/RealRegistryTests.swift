@@ -53,14 +53,14 @@ private final class RealRegistry: Sendable {
         try registry.push(image, as: "team/app:1", in: directory, ["--preserve-digests"])
         let store = try directory.store()
         let reference = try ImageReference("\(registry.host)/team/app:1")
-        let pulled = try await store.pull(reference)
+        let pulled = try await store.fetch(reference)
         #expect(pulled.manifestDigest == image.manifestDigest)
         #expect(pulled.config.diffIDs == image.diffIDs)
         #expect(try readText("\(pulled.layers[1])/etc/conf") == "x = 1")
         #expect(status("\(pulled.layers[2])/bin/sh")?.st_rdev == 0)
         #expect(try store.resolve(reference) == pulled)
         #expect(try store.documents(of: pulled).manifest == image.manifest)
-        let error = await imageError { _ = try await store.pull(ImageReference("\(registry.host)/team/app:2")) }
+        let error = await imageError { _ = try await store.fetch(ImageReference("\(registry.host)/team/app:2")) }
         guard case .notFound? = error else {
             Issue.record("\(String(describing: error))")
             return
@@ -73,7 +73,7 @@ private final class RealRegistry: Sendable {
         let registry = try RealRegistry(in: directory)
         let image = try ImageFixture(layers: Self.layers, in: directory)
         try registry.push(image, as: "app:1", in: directory, ["--format", "v2s2"])
-        let pulled = try await directory.store().pull(ImageReference("\(registry.host)/app:1"))
+        let pulled = try await directory.store().fetch(ImageReference("\(registry.host)/app:1"))
         #expect(pulled.config.diffIDs == image.diffIDs)
         #expect(pulled.config.environment == ["PATH=/bin"])
     }
@@ -86,11 +86,11 @@ private final class RealRegistry: Sendable {
         let reference = try ImageReference("\(registry.host)/app:1")
         let old = try ImageFixture(layers: [[.file("f", "old")]], in: directory)
         try registry.push(old, as: "app:1", in: directory)
-        let first = try await store.pull(reference)
+        let first = try await store.fetch(reference)
         try store.pin(first, owner: "pod")
         let new = try ImageFixture(layers: [[.file("f", "new")]], in: directory)
         try registry.push(new, as: "app:1", in: directory)
-        let second = try await store.pull(reference)
+        let second = try await store.fetch(reference)
         #expect(try readText("\(second.layers[0])/f") == "new")
         #expect(try store.resolve(reference)?.id == second.id)
         #expect(try store.prune().layers == 0)

@@ -117,6 +117,28 @@ private func unpacked(
         #expect(try listDirectory("\(layer)/o") == ["kept"])
     }
 
+    @Test("a layer that an image has twice is stacked once, where it is on top")
+    func repeatedLayer() async throws {
+        let directory = try TemporaryDirectory()
+        let repeated: [TarEntry] = [.file("x", "top"), .file(".wh.gone", "")]
+        let fixture = try ImageFixture(
+            layers: [
+                [.file("gone", "1")], repeated, [.file("x", "middle"), .file("y", "2"), .file("gone", "2")], repeated,
+            ],
+            in: directory)
+        try fixture.writeLayout("\(directory.path)/l")
+        let images = try await directory.store().importImages(
+            from: "\(directory.path)/l", name: try ImageReference("test"))
+        let image = try #require(images.first)
+        #expect(image.config.diffIDs.count == 4)
+        #expect(image.layers.count == 3)
+        let mount = try DetachedMount(
+            type: "overlay", options: [("lowerdir", image.layers.reversed().joined(separator: ":"))])
+        let root = "/proc/self/fd/\(mount.descriptor.number)"
+        #expect(try listDirectory(root) == ["x", "y"])
+        #expect(try readText("\(root)/x") == "top")
+    }
+
     @Test("stacked by overlayfs, the layers show what docker would")
     func stacking() async throws {
         let directory = try TemporaryDirectory()
