@@ -91,8 +91,8 @@ let package = Package(
         .executableTarget(
             name: "swiftlet",
             dependencies: [
-                "CLinux", "Linux", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images", "PodNetwork",
-                "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
+                "CLinux", "Linux", "NFTables", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images",
+                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
             ],
             path: "Sources/Commands/swiftlet", swiftSettings: strict),
 
@@ -108,7 +108,7 @@ let package = Package(
         tests("API", "Schema"),
         tests("API", "Resources"),
         tests("API", "Manifests"),
-        tests("Node", "ContainerRuntime", ["TestSupport", "Linux"]),
+        tests("Node", "ContainerRuntime", ["TestSupport", "Cgroups", "CPodinit", "Linux"]),
         tests("Node", "Images", ["TestSupport", "OCI", "Linux"]),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),

@@ -89,6 +89,9 @@ pid_t cl_spawn(const char *path, char *const argv[], char *const envp[], const i
 /// setns(2) into the network namespace `nsfd` on the calling thread, socket(domain, type, protocol), and back.
 int cl_socket_in_netns(int nsfd, int domain, int type, int protocol);
 
+/// A detached overlay mount (open_tree(2)) of `layers`, top to bottom, made with mount(2) on a thread of its own.
+int cl_overlay_by_mount(const char *const *layers, size_t count, const char *upper, const char *work);
+
 /// A status word of wait(2) taken apart.
 static inline bool cl_wifexited(int status) { return WIFEXITED(status); }
 static inline int cl_wexitstatus(int status) { return WEXITSTATUS(status); }

@@ -1,4 +1,5 @@
-// Where in a text a value stands: asked only when there is something to complain about, so parsing need not remember it.
+// Where in a text a value stands: asked only when there is something to complain about, so parsing need not remember
+// it.
 
 extension JSONPath {
     /// The line (from 1) in the JSON text `bytes` where this path leads: where the member's key stands, or the element;

@@ -1,6 +1,6 @@
-// JSONTree: JSON as an ordered tree, for everything above. Hand-written because it is the hot path: a tree keeps unknown
-// fields, the order of members, 64-bit integers and the difference between null and absent, and is parsed in a
-// fraction of the time Codable takes. This file: the value and how to look into it.
+// JSONTree: JSON as an ordered tree, for everything above. Hand-written because it is the hot path: a tree keeps
+// unknown fields, the order of members, 64-bit integers and the difference between null and absent, and is parsed in
+// a fraction of the time Codable takes. This file: the value and how to look into it.
 
 /// A JSON value (RFC 8259).
 ///
@@ -28,7 +28,8 @@ extension JSONValue {
         if case .integer(let number) = self { number } else { nil }
     }
 
-    /// The number, integer or not, as a double (rounded where it must be); nil for what is no number or beyond a double.
+    /// The number, integer or not, as a double (rounded where it must be); nil for what is no number or beyond a
+    /// double.
     public var doubleValue: Double? {
         switch self {
         case .integer(let number): Double(number)

@@ -1,4 +1,5 @@
-// Manifests: files as people write them, YAML or JSON, to Pods and Services. What is wrong with a file is told with its line.
+// Manifests: files as people write them, YAML or JSON, to Pods and Services. What is wrong with a file is told with
+// its line.
 
 import JSONTree
 import Resources

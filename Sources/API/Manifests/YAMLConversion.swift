@@ -1,5 +1,5 @@
-// YAML nodes to a JSON tree. Aliases are followed here, so this is where a few lines could become billions: the number of
-// values is bounded.
+// YAML nodes to a JSON tree. Aliases are followed here, so this is where a few lines could become billions: the
+// number of values is bounded.
 
 import JSONTree
 

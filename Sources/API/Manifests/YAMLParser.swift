@@ -1,6 +1,6 @@
-// YAML text to nodes that know their lines, over libyaml's events (the C library inside of Yams). Yams' own composer is not
-// used: it hashes keys through aliases, which a few lines of anchors can make endless, and forgets where a duplicate's
-// first key stood.
+// YAML text to nodes that know their lines, over libyaml's events (the C library inside of Yams). Yams' own composer
+// is not used: it hashes keys through aliases, which a few lines of anchors can make endless, and forgets where a
+// duplicate's first key stood.
 
 import CYaml
 
@@ -177,7 +177,14 @@ struct YAMLParser: ~Copyable {
         }
         // libyaml counts the end as a line of its own.
         let line = min(Int(parser.pointee.problem_mark.line) + 1, line(at: bytes.count))
-        return YAMLError(line: line, message: message)
+        let hint = isIndentedByTab(line) ? "; tabs cannot indent YAML, use spaces" : ""
+        return YAMLError(line: line, message: message + hint)
+    }
+
+    private func isIndentedByTab(_ line: Int) -> Bool {
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), maxSplits: line, omittingEmptySubsequences: false)
+        guard lines.count >= line else { return false }
+        return lines[line - 1].prefix { $0 == 0x20 || $0 == 0x09 }.contains(0x09)
     }
     /// The line, from 1, of the byte at `offset`; of the last byte, where the offset is beyond it.
     private func line(at offset: Int) -> Int {

@@ -1,5 +1,5 @@
-// What a plain YAML scalar means, as Kubernetes reads it: sigs.k8s.io/yaml follows YAML 1.1 through go-yaml v2, where `yes`
-// and `on` are booleans and 0644 is octal.
+// What a plain YAML scalar means, as Kubernetes reads it: sigs.k8s.io/yaml follows YAML 1.1 through go-yaml v2, where
+// `yes` and `on` are booleans and 0644 is octal.
 
 import JSONTree
 
@@ -41,7 +41,8 @@ enum YAMLResolver {
         return [".inf", ".Inf", ".INF"].contains(unsigned) || [".nan", ".NaN", ".NAN"].contains(text)
     }
 
-    /// Go's ParseInt with base 0: decimal, 0x, 0o, 0b, and octal after a plain 0. Underscores between digits are skipped.
+    /// Go's ParseInt with base 0: decimal, 0x, 0o, 0b, and octal after a plain 0. Underscores between digits are
+    /// skipped.
     private static func integer(_ text: String) -> JSONValue? {
         var digits = text.replacing("_", with: "")
         let negative = digits.first == "-"
@@ -60,7 +61,8 @@ enum YAMLResolver {
         return negative ? nil : UInt64(digits, radix: radix).map { JSONValue($0) }
     }
 
-    /// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`; a whole number without digits after the point is an integer.
+    /// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`; a whole number without digits after the point is an
+    /// integer.
     private static func float(_ text: String) -> JSONValue? {
         let plain = text.replacing("_", with: "")
         var rest = plain.utf8[...]

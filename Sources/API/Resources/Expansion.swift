@@ -2,8 +2,8 @@
 
 /// Replaces `$(NAME)` by `value(NAME)`, as Kubernetes does in `command`, `args` and `env`.
 ///
-/// `$$` stands for one `$`, so `$$(NAME)` stays `$(NAME)`; a name without a value, and a `$` before anything else, stay as
-/// they are. What a value contains is not expanded again.
+/// `$$` stands for one `$`, so `$$(NAME)` stays `$(NAME)`; a name without a value, and a `$` before anything else,
+/// stay as they are. What a value contains is not expanded again.
 public func expandVariables(in text: String, value: (String) -> String?) -> String {
     let dollar = UInt8(ascii: "$")
     let bytes = Array(text.utf8)

@@ -1,5 +1,5 @@
-// Resources: Kubernetes objects as typed values, for the rooms that act on them. Fields that Swiftlet does not serve have
-// no place here: the Schema room refuses them by name before a value of these types is made.
+// Resources: Kubernetes objects as typed values, for the rooms that act on them. Fields that Swiftlet does not serve
+// have no place here: the Schema room refuses them by name before a value of these types is made.
 
 /// The identity of an object (Kubernetes API reference, ObjectMeta).
 public struct ObjectMeta: Sendable, Hashable {

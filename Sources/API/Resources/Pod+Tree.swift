@@ -1,5 +1,5 @@
-// A Pod as a tree: for the disk, for `inspect`, and for reading back. Everything is said, defaults too, but what is empty
-// or false by default is left out.
+// A Pod as a tree: for the disk, for `inspect`, and for reading back. Everything is said, defaults too, but what is
+// empty or false by default is left out.
 
 import JSONTree
 

@@ -1,5 +1,5 @@
-// What must hold between the fields of a pod (core validation of Kubernetes 1.32). What one field may hold is checked where
-// it is read.
+// What must hold between the fields of a pod (core validation of Kubernetes 1.32). What one field may hold is checked
+// where it is read.
 
 import JSONTree
 

@@ -34,8 +34,8 @@ extension Quantity {
         self.init(text: String(value), milliValue: overflow ? (value < 0 ? .min : .max) : milli)
     }
 
-    /// The amount as Kubernetes writes it: no fraction, the largest suffix that needs none, of the same family (decimal,
-    /// binary, exponent) as it was written in. `1024Mi` is `1Gi`, `0.5` is `500m`.
+    /// The amount as Kubernetes writes it: no fraction, the largest suffix that needs none, of the same family
+    /// (decimal, binary, exponent) as it was written in. `1024Mi` is `1Gi`, `0.5` is `500m`.
     public var canonical: String {
         if milliValue == .max || milliValue == .min { return text }
         switch QuantityParts(text)?.family ?? .decimal {

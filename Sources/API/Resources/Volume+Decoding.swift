@@ -24,7 +24,8 @@ extension Volume {
             reader.add(.unsupported(reader.path.field("medium"), .string(medium), supported: ["", "Memory"]))
         }
         let limit = reader["sizeLimit"].flatMap { reader.quantity($0, reader.path.field("sizeLimit")) }
-        return .emptyDir(memory: medium == "Memory", sizeLimit: limit?.value)
+        // The kubelet takes zero for no limit.
+        return .emptyDir(memory: medium == "Memory", sizeLimit: limit.flatMap { $0.value > 0 ? $0.value : nil })
     }
 
     private static func hostPath(_ reader: FieldReader) -> Source {

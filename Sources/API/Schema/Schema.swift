@@ -1,14 +1,14 @@
 // Schema: one table of Kubernetes' types, and what is checked by it. The table (ServedTypes.swift, OtherTypes.swift)
-// lists every field of v1 Pod and v1 Service as Kubernetes 1.32 has them and says which of them Swiftlet serves, so that
-// a field that is valid but not served is told from one that does not exist.
+// lists every field of v1 Pod and v1 Service as Kubernetes 1.32 has them and says which of them Swiftlet serves, so
+// that a field that is valid but not served is told from one that does not exist.
 
 /// The types and their fields.
 ///
 /// What serving means, and what happens to the rest:
 /// - *served*: the field is acted on.
-/// - *dropped*: accepted and removed. The API server or a controller fills it in (`status`, `metadata.managedFields`), or
-///   it only allows or describes what one node does anyway (`tolerations`, `preemptionPolicy`, `appProtocol`). So
-///   the output of `kubectl get -o yaml` can be run.
+/// - *dropped*: accepted and removed. The API server or a controller fills it in (`status`,
+///   `metadata.managedFields`), or it only allows or describes what one node does anyway (`tolerations`,
+///   `preemptionPolicy`, `appProtocol`). So the output of `kubectl get -o yaml` can be run.
 /// - *not served*: an error that names the field, unless its value is empty (`""`, `[]`, `{}`, `null`), which says
 ///   nothing.
 /// - *served for some values*: those that the API server fills in as the default, or that change nothing here

@@ -6,8 +6,8 @@ extension Schema {
     /// Checks `value` as an object of the type `typeName`.
     ///
     /// - Returns: the object without members that are null, dropped or in error, and all errors: unknown fields (with
-    ///   what was perhaps meant), fields and values that are not served, values of a wrong type. What is left of an object
-    ///   with errors can still be validated, to report everything at once.
+    ///   what was perhaps meant), fields and values that are not served, values of a wrong type. What is left of an
+    ///   object with errors can still be validated, to report everything at once.
     public func check(_ value: JSONValue, as typeName: String) -> (object: JSONValue, errors: [FieldError]) {
         var check = SchemaCheck(schema: self)
         let object = check.value(value, .object(typeName))

@@ -42,6 +42,8 @@ public struct TableName: Sendable, Hashable, CustomStringConvertible {
 public struct Table: Sendable, Hashable {
     public var name: TableName
     public var comment: String?
+    /// Whether its chains see no packets: somebody has put it to sleep (`flags dormant`). Only dumps say so.
+    public internal(set) var isDormant = false
     public var sets: [NamedSet]
     public var chains: [Chain]
 

@@ -57,8 +57,11 @@ extension NFTablesSocket {
             else { return }
             var length: UInt32 = 0
             let data = nftnl_table_get_data(object, UInt16(NFTNL_TABLE_USERDATA.rawValue), &length)
-            let comment = UserData.comment(in: bytes(data, length))
-            result.append(Table(TableName(family, String(cString: name)), comment: comment))
+            var table = Table(
+                TableName(family, String(cString: name)), comment: UserData.comment(in: bytes(data, length)))
+            let flags = nftnl_table_get_u32(object, UInt16(NFTNL_TABLE_FLAGS.rawValue))
+            table.isDormant = flags & UInt32(NFT_TABLE_F_DORMANT.rawValue) != 0
+            result.append(table)
         }
         return result
     }

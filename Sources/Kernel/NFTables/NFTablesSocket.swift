@@ -127,7 +127,7 @@ public struct NFTablesSocket: ~Copyable, Sendable {
     /// Sends one request and gives each message of the answer to `body`. A dump that others' changes broke
     /// (NLM_F_DUMP_INTR) ends in ``NFTablesError/unsteady``.
     mutating func request(
-        _ type: UInt16, _ family: Family?, flags: Int32,
+        _ type: UInt16, _ family: Family?, subsystem: Int32 = NFNL_SUBSYS_NFTABLES, flags: Int32,
         attributes: (UnsafeMutablePointer<nlmsghdr>) -> Void = { _ in }, _ body: (Message) -> Void
     ) throws(NFTablesError) {
         let isDump = flags & NLM_F_DUMP == NLM_F_DUMP
@@ -137,6 +137,8 @@ public struct NFTablesSocket: ~Copyable, Sendable {
         let header = nftnl_nlmsg_build_hdr(
             buffer.next(), type, UInt16(family?.rawValue ?? 0), UInt16(flags), own)
         guard let header else { throw .system(SystemError("nftnl_nlmsg_build_hdr", errno: ENOMEM)) }
+        // The builder knows one subsystem only.
+        header.pointee.nlmsg_type = UInt16(subsystem) << 8 | type
         attributes(header)
         buffer.finish(header)
         do throws(SystemError) {
@@ -157,7 +159,10 @@ public struct NFTablesSocket: ~Copyable, Sendable {
             return !isDump
         }
         if failure == EINTR || interrupted { throw .unsteady }
-        if failure != 0 { throw .refused(operation: "read nftables", errno: failure, detail: "") }
+        if failure != 0 {
+            let what = subsystem == NFNL_SUBSYS_NFTABLES ? "read nftables" : "connection tracking"
+            throw .refused(operation: what, errno: failure, detail: "")
+        }
     }
 
     /// Drops what an earlier, abandoned exchange left.

@@ -55,6 +55,8 @@ public struct NamedSet: Sendable, Hashable {
     public struct Flags: OptionSet, Sendable, Hashable {
         public let rawValue: UInt32
         public init(rawValue: UInt32) { self.rawValue = rawValue }
+        /// Belongs to the one rule that looks it up and goes with it. Found in dumps; cannot be made here.
+        public static let anonymous = Flags(rawValue: 0x1)
         /// Elements never change while rules refer to the set.
         public static let constant = Flags(rawValue: 0x2)
         /// Elements may be ranges or prefixes.

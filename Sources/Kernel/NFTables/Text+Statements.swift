@@ -119,6 +119,15 @@ extension Expression {
     }
 }
 
+extension Statement {
+    /// Whether what follows it in a rule has to do with TCP only.
+    var asksForTCP: Bool {
+        guard case .match(let left, let comparison, let right) = self else { return false }
+        if case .payload(let field) = left { return field.transportDependency == .tcp }
+        return left == .meta(.transportProtocol) && comparison == .equal && right == .transport(.tcp)
+    }
+}
+
 extension Literal {
     /// As nft prints it.
     public var text: String {

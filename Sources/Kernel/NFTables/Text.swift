@@ -4,9 +4,12 @@ extension Table {
     /// The text that `nft list table` prints, with a newline at the end.
     public var text: String {
         var output = "table \(name.family.name) \(name.name) {\n"
+        if isDormant { output += "\tflags dormant\n" }
         if let comment { output += "\tcomment \"\(comment)\"\n" }
-        let blocks = sets.map { Text.set($0) } + chains.map { Text.chain($0, in: self) }
-        if comment != nil && !blocks.isEmpty { output += "\n" }
+        let blocks =
+            sets.filter { !$0.flags.contains(.anonymous) }.map { Text.set($0) }
+            + chains.map { Text.chain($0, in: self) }
+        if (comment != nil || isDormant) && !blocks.isEmpty { output += "\n" }
         output += blocks.joined(separator: "\n")
         return output + "}\n"
     }
@@ -64,7 +67,7 @@ enum Text {
         return output
     }
 
-    private static func elements(of set: NamedSet) -> [String] {
+    fileprivate static func elements(of set: NamedSet) -> [String] {
         if set.flags.contains(.interval) { return Intervals.text(of: set) }
         return set.elements.sorted { isOrdered($0.key, $1.key, set.key) }.map { element($0, in: set) }
     }
@@ -130,9 +133,27 @@ enum Text {
     }
 
     static func rule(_ rule: Rule, in table: Table) -> String {
-        var output = rule.statements.map { statement($0, family: table.name.family) }.joined(separator: " ")
-        if let comment = rule.comment { output += " comment \"\(comment)\"" }
-        return output
+        let family = table.name.family
+        var words: [String] = []
+        var knowsTCP = false
+        for statement in rule.statements {
+            // Tables of one family leave out what a reset asks for, those of both do not.
+            if case .reject(.tcpReset) = statement, family == .inet, !knowsTCP { words.append("meta l4proto tcp") }
+            if statement.asksForTCP { knowsTCP = true }
+            words.append(inlined(statement, table) ?? self.statement(statement, family: family))
+        }
+        if let comment = rule.comment { words.append("comment \"\(comment)\"") }
+        return words.joined(separator: " ")
+    }
+}
+
+extension Text {
+    /// A lookup in an anonymous set, which nft prints where it is used.
+    private static func inlined(_ statement: Statement, _ table: Table) -> String? {
+        guard case .lookup(let key, let name, let negated) = statement, let set = table[set: name],
+            set.flags.contains(.anonymous)
+        else { return nil }
+        return "\(expression(key)) \(negated ? "!= " : ""){ \(elements(of: set).joined(separator: ", ")) }"
     }
 }
 

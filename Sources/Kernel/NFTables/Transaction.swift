@@ -89,7 +89,9 @@ public struct Transaction: Sendable, Hashable {
         for chain in desired.chains where current[chain: chain.name]?.rules != chain.rules {
             for rule in chain.rules { result.add(.appendRule(name, chain: chain.name, rule)) }
         }
-        for set in current.sets where desired[set: set.name] == nil { result.add(.deleteSet(name, set.name)) }
+        for set in current.sets where desired[set: set.name] == nil && !set.flags.contains(.anonymous) {
+            result.add(.deleteSet(name, set.name))
+        }
         for chain in current.chains where desired[chain: chain.name] == nil {
             result.add(.deleteChain(name, chain.name))
         }
@@ -113,7 +115,7 @@ public struct Transaction: Sendable, Hashable {
 extension Table {
     /// Whether one can become the other without being made anew: what both have is declared alike.
     fileprivate func isDeclared(compatiblyWith other: Table) -> Bool {
-        name == other.name
+        name == other.name && isDormant == other.isDormant
             && sets.allSatisfy { set in other[set: set.name].map { set.isDeclared(like: $0) } ?? true }
             && chains.allSatisfy { chain in
                 other[chain: chain.name].map { $0.hook == chain.hook && $0.comment == chain.comment } ?? true

@@ -69,8 +69,8 @@ public struct ContainerPlan: Sendable {
     public enum CgroupView: Sendable {
         /// One cgroup2 mount.
         case unified
-        /// One mount for each hierarchy as `/proc/self/cgroup` names them: `memory`, `cpu,cpuacct`, `name=systemd`;
-        /// `unified` is the cgroup2 hierarchy of a hybrid host.
+        /// One mount for each hierarchy as `/proc/self/cgroup` names them: `memory`, `cpu,cpuacct`, `name=systemd`,
+        /// and the empty name for the cgroup2 hierarchy of a hybrid host, which is mounted as `unified`.
         case hierarchies([String])
     }
 

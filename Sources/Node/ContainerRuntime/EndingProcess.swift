@@ -14,6 +14,8 @@ final class EndingProcess: Sendable {
     private let process: ProcessDescriptor
     private let state = Mutex(State())
 
+    var pid: pid_t { process.pid }
+
     /// nil if there is no such process (any more).
     init?(_ pid: pid_t) throws(SystemError) {
         do {

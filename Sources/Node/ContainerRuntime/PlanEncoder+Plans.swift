@@ -80,7 +80,7 @@ extension ContainerPlan {
             fixed.flags |= PI_CGROUP_UNIFIED.rawValue
             fixed.controllers = encoder.list([pi_string]())
         case .hierarchies(let names):
-            fixed.controllers = try encoder.strings(names, "controllers")
+            fixed.controllers = try encoder.strings(names.map { $0.isEmpty ? "unified" : $0 }, "controllers")
         }
         fixed.root = encoder.descriptor(root)
         fixed.shared_memory = encoder.descriptor(sharedMemory)

@@ -12,28 +12,30 @@ public struct RootFilesystem: ~Copyable, Sendable {
     /// writable directories `upper` and `work` on one file system.
     public static func overlay(layers: [String], upper: String, work: String) throws(SystemError) -> RootFilesystem {
         if layers.isEmpty { throw SystemError("fsconfig", "overlay without layers", errno: EINVAL) }
-        let topDown = layers.reversed()
+        let paths = layers.reversed() + [upper, work]
+        // fsconfig(2) takes at most 255 bytes for a value.
+        if paths.contains(where: { $0.utf8.count > 255 }) {
+            return try overlayByMount(topDown: layers.reversed(), upper: upper, work: work)
+        }
         do {
-            let lower = topDown.map { (key: "lowerdir+", value: $0 as String?) }
-            return try overlay(lower: lower, upper: upper, work: work)
+            let lower = layers.reversed().map { (key: "lowerdir+", value: $0 as String?) }
+            let options = lower + [("upperdir", upper), ("workdir", work)]
+            return RootFilesystem(mount: try DetachedMount(type: "overlay", options: options).release())
         } catch {
-            // Linux 6.5 has lowerdir+, one call for each layer; before it one option names all, with `:` and `\` escaped.
-            guard error.errno == EINVAL || error.errno == ENOSYS else { throw error }
-            let joined = topDown.map(escaped).joined(separator: ":")
-            return try overlay(lower: [(key: "lowerdir", value: joined)], upper: upper, work: work)
+            // Before Linux 6.5 there is no lowerdir+.
+            guard error.errno == EINVAL else { throw error }
+            return try overlayByMount(topDown: layers.reversed(), upper: upper, work: work)
         }
     }
 
-    private static func overlay(
-        lower: [(key: String, value: String?)], upper: String, work: String
+    /// The same through mount(2), for kernels before 6.5: at most about 200 layers fit into its page of options.
+    static func overlayByMount(
+        topDown: [String], upper: String, work: String
     ) throws(SystemError) -> RootFilesystem {
-        // An index or a redirect would only matter for an upper directory that is shared or exported.
-        let mount = try DetachedMount(type: "overlay", options: lower + [("upperdir", upper), ("workdir", work)])
-        return RootFilesystem(mount: mount.release())
-    }
-
-    private static func escaped(_ path: String) -> String {
-        String(path.flatMap { $0 == ":" || $0 == "\\" ? ["\\", $0] : [$0] })
+        let copies = topDown.map { strdup($0) }
+        defer { copies.forEach { free($0) } }
+        let number = cl_overlay_by_mount(copies.map { UnsafePointer($0) }, copies.count, upper, work)
+        return RootFilesystem(mount: OwnedDescriptor(owning: try check(number, "mount", "overlay at \(upper)")))
     }
 
     /// A detached copy of the mount at `path`.

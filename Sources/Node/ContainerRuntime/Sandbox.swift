@@ -16,11 +16,18 @@ public final class Sandbox: Sendable {
     private let connection: PodinitConnection
     private let process: EndingProcess?
 
-    init(_ ready: pi_ready, _ connection: PodinitConnection) throws(LaunchError) {
+    /// `started` is the process that this one started, which podinit still is unless it shares a PID namespace.
+    private init(
+        _ ready: pi_ready, _ connection: PodinitConnection, started: EndingProcess? = nil
+    ) throws(LaunchError) {
         pid = pid_t(ready.pid)
         notes = LaunchNotes(rawValue: ready.notes)
         self.connection = connection
-        do { process = try EndingProcess(pid) } catch { throw LaunchError(error) }
+        do {
+            process = if let started, started.pid == pid { started } else { try EndingProcess(pid) }
+        } catch {
+            throw LaunchError(error)
+        }
     }
 
     /// Starts a podinit for `plan`, listening at `<socketDirectory>/podinit.sock` (replaced if it is there).
@@ -41,7 +48,7 @@ public final class Sandbox: Sendable {
         }
         do {
             let reply = try await connection.request(PI_SANDBOX, plan: encoded)
-            return try Sandbox(try reply.decoded(pi_ready.self), connection)
+            return try Sandbox(try reply.decoded(pi_ready.self), connection, started: original)
         } catch {
             // With a shared PID namespace the first process has given way to another, which ends with its connection's
             // only trace, the socket: it is still this connection's peer and told to go.

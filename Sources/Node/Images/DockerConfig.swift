@@ -101,6 +101,8 @@ struct CredentialHelper {
     let name: String
     /// The file that names it; for messages.
     let configuration: String
+    /// As PATH; where programs are looked for.
+    var directories = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
 
     /// Runs `docker-credential-<name> get` for at most 30 s. nil when it has nothing for the server. Blocks.
     func get(_ server: String) throws(ImageError) -> RegistryCredentials? {
@@ -131,7 +133,6 @@ struct CredentialHelper {
         guard known, !name.isEmpty else {
             throw .configuration(configuration, reason: "\"\(printable(name))\" is no name of a credential helper")
         }
-        let directories = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
         for directory in directories.split(separator: ":") where directory.first == "/" {
             let path = "\(directory)/docker-credential-\(name)"
             if access(path, X_OK) == 0 { return path }

@@ -90,7 +90,7 @@ final class RegistryRepository: Sendable {
         let others = failures.filter {
             $0.endpoint != chosen.endpoint && $0.endpoint.base.authority != chosen.endpoint.base.authority
         }
-            .map { "\($0.endpoint.base): \($0.failure.reason)" }
+        .map { "\($0.endpoint.base): \($0.failure.reason)" }
         let reason = ([chosen.failure.reason] + others).joined(separator: "; ")
         let name =
             target.contains(":") && reference.digest?.description != target

@@ -29,6 +29,18 @@ extension Ruleset {
     public func changes(from current: Table?) -> Transaction { Transaction.changes(from: current, to: table) }
 }
 
+extension Ruleset {
+    /// The flows that are stale after a table with the slots of `layout` became this rule set.
+    func staleFlows(after layout: SlotLayout) -> StaleFlows {
+        var flows = StaleFlows()
+        for frontend in Set(frontends.keys).union(layout.slots.keys) {
+            let slots = frontends.owner(of: frontend).flatMap { entries[$0]?.slots } ?? []
+            flows.note(frontend, from: layout.slots[frontend] ?? [], to: slots)
+        }
+        return flows
+    }
+}
+
 /// Which endpoint each slot of each frontend had, as a table in the kernel says: a restarted agent keeps to it.
 public struct SlotLayout: Sendable {
     var slots: [Frontend: [Backend]] = [:]

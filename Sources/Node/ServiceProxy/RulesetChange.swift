@@ -9,6 +9,7 @@ public struct RulesetChange: Sendable {
     var added: [MapName: [SetElement]] = [:]
     var newChains: [PickChain] = []
     var obsoleteChains: [PickChain] = []
+    var staleFlows = StaleFlows()
 
     init(configuration: ProxyConfiguration) { self.configuration = configuration }
 
@@ -53,6 +54,7 @@ public struct RulesetChange: Sendable {
             if let new { added[verdicts, default: []].append(Elements.verdict(frontend, new)) }
         }
         let (before, after) = (old?.slots ?? [], new?.slots ?? [])
+        staleFlows.note(frontend, from: before, to: after)
         for slot in 0..<max(before.count, after.count) {
             let was = slot < before.count ? before[slot] : nil
             let becomes = slot < after.count ? after[slot] : nil

@@ -31,6 +31,10 @@ public actor ServiceProxy {
         public var elementsRemoved = 0
         /// Frontends that several Services ask for: who has it, and who does not.
         public var conflicts: [String] = []
+        /// UDP flows that led to endpoints which are gone.
+        public var flowsForgotten = 0
+        /// Why such flows could not be forgotten; the rules are in place all the same.
+        public var forgettingFailed: NFTablesError?
     }
 
     private let loop: EventLoop
@@ -38,6 +42,8 @@ public actor ServiceProxy {
     private var ruleset: Ruleset
     /// Whether the kernel holds `ruleset`, as far as we know.
     private var isSynchronised = false
+    /// Whether anything was asked for: until then what is in the kernel is left as it is.
+    private var isTold = false
 
     /// The loop's thread does the work: a batch of ten thousand Services keeps it for some tenths of a second.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
@@ -61,7 +67,8 @@ public actor ServiceProxy {
         return try apply(changed: changed, removed: ruleset.entries.keys.filter { !wanted.contains($0) })
     }
 
-    /// Serves `changed` as they are now and no longer `removed`; whatever else was told before stays.
+    /// Serves `changed` as they are now and no longer `removed`; whatever else was told before stays. What was never told is not
+    /// served: the first call after a start is ``apply(_:)`` with all Services.
     @discardableResult
     public func apply(
         changed: [ServicePortRule], removed: [ServicePortID] = []
@@ -74,14 +81,16 @@ public actor ServiceProxy {
     @discardableResult
     public func rebalance() throws(NFTablesError) -> Statistics { try commit(ruleset.rebalance()) }
 
-    /// Reads the table and repairs it if others changed it: what was repaired, one line for each operation.
+    /// Reads the table and repairs it if others changed it: what was repaired, one line for each operation. Does nothing before
+    /// the first ``apply(_:)`` and after ``remove()``.
     public func verify() throws(NFTablesError) -> [String] {
-        try synchronise(relayout: false).operations.map(\.description)
+        guard isTold else { return [] }
+        return try synchronise(relayout: false).operations.map(\.description)
     }
 
     /// Removes the table. The next ``apply(_:)`` makes it again.
     public func remove() throws(NFTablesError) {
-        isSynchronised = false
+        (isSynchronised, isTold) = (false, false)
         ruleset = Ruleset(configuration: ruleset.configuration)
         var transaction = Transaction()
         transaction.remove(ruleset.configuration.table)
@@ -89,6 +98,7 @@ public actor ServiceProxy {
     }
 
     private func commit(_ change: RulesetChange) throws(NFTablesError) -> Statistics {
+        isTold = true
         var statistics = Statistics()
         statistics.conflicts = ruleset.conflicts
         if isSynchronised {
@@ -100,6 +110,7 @@ public actor ServiceProxy {
                 statistics.way = .incremental
                 (statistics.elementsAdded, statistics.elementsRemoved) =
                     (change.elementsAdded, change.elementsRemoved)
+                forget(change.staleFlows, &statistics)
                 return statistics
             } catch {
                 // Somebody changed our table, or its answer was lost: go by what is there.
@@ -115,30 +126,55 @@ public actor ServiceProxy {
             default: break
             }
         }
+        forget(result.staleFlows, &statistics)
         return statistics
+    }
+
+    /// Last of all: a packet that comes before would bring the flow back by the old rules.
+    private func forget(_ flows: StaleFlows, _ statistics: inout Statistics) {
+        if flows.isEmpty { return }
+        do throws(NFTablesError) {
+            statistics.flowsForgotten = try socket.forgetConnections(of: .udp) { flows.contain($0) }
+        } catch { statistics.forgettingFailed = error }
     }
 
     /// Dumps the table and makes it the rule set. With `relayout` endpoints stay in the slots they have in the kernel.
     private func synchronise(
         relayout: Bool
-    ) throws(NFTablesError) -> (operations: [Transaction.Operation], isFresh: Bool) {
+    ) throws(NFTablesError) -> (operations: [Transaction.Operation], isFresh: Bool, staleFlows: StaleFlows) {
         isSynchronised = false
-        var attempts = 0
-        while true {
-            let (table, generation) = try socket.snapshot(of: ruleset.configuration.table)
-            if relayout, let table {
+        for _ in 0..<20 {
+            guard let (table, generation) = try dump() else { break }
+            let layout = table.map(SlotLayout.init) ?? SlotLayout()
+            if relayout, table != nil {
                 ruleset = Ruleset.compile(
-                    ruleset.entries.values.map(\.rule), configuration: ruleset.configuration,
-                    keeping: SlotLayout(table))
+                    ruleset.entries.values.map(\.rule), configuration: ruleset.configuration, keeping: layout)
             }
             let transaction = ruleset.changes(from: table)
             do throws(NFTablesError) {
                 try socket.commit(transaction, ifGeneration: generation)
                 isSynchronised = true
-                return (transaction.operations, table == nil)
+                return (transaction.operations, table == nil, ruleset.staleFlows(after: layout))
             } catch {
-                attempts += 1
-                guard error.meansStaleView, attempts < 20 else { throw error }
+                guard error.meansStaleView else { throw error }
+            }
+        }
+        // What is there cannot be read, or not fast enough for those who change it: put everything in its place at once.
+        var transaction = Transaction()
+        transaction.replace(with: ruleset.table)
+        try socket.commit(transaction)
+        isSynchronised = true
+        return (transaction.operations, true, ruleset.staleFlows(after: SlotLayout()))
+    }
+
+    /// The table as it is, and its generation; nil if it keeps changing or holds what is not understood.
+    private func dump() throws(NFTablesError) -> (table: Table?, generation: UInt32)? {
+        do throws(NFTablesError) {
+            return try socket.snapshot(of: ruleset.configuration.table)
+        } catch {
+            switch error {
+            case .unsteady, .invalid: return nil
+            default: throw error
             }
         }
     }

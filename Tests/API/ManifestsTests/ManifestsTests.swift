@@ -183,7 +183,11 @@ private let web = """
             ),
             ("apiVersion: v2\nkind: Pod\n", #"f.yaml:2: kind: kind "Pod" has no version "v2": its apiVersion is v1"#),
             ("a: [1\n", "f.yaml:1: did not find expected ',' or ']' while parsing a flow sequence"),
-            ("a: 1\nb: 2\na: 3\n", #"f.yaml:3: a: duplicate key "a", first at line 1"#),
+            (
+                "a:\n\tb: 1\n",
+                "f.yaml:2: found character that cannot start any token while scanning for the next token; tabs cannot indent"
+                    + " YAML, use spaces"
+            ), ("a: 1\nb: 2\na: 3\n", #"f.yaml:3: a: duplicate key "a", first at line 1"#),
             ("{\"a\":1,", "f.yaml:1: did not find expected node content while parsing a flow node"),
         ])
     func documents(text: String, expected: String) {

@@ -71,6 +71,14 @@ import Testing
         #expect(container.tty && container.stdin && container.stdinOnce)
     }
 
+    @Test("a size limit of zero is none, as the kubelet has it")
+    func zeroSizeLimit() throws {
+        let volumes = #""volumes":[{"name":"v","emptyDir":{"sizeLimit":"0"}}]"#
+        #expect(
+            try pod(container: #""stdin":false"#, spec: volumes).spec.volumes[0].source
+                == .emptyDir(memory: false, sizeLimit: nil))
+    }
+
     @Test("the older name of the service account is read")
     func serviceAccount() throws {
         #expect(

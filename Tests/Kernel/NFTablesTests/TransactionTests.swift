@@ -73,7 +73,9 @@ private func smallTable() -> Table {
     @Test func thousandsOfErrorsAtOnceAreStillAnError() throws {
         var socket = try socketWithTable()
         var transaction = Transaction()
-        for port in 1000..<30_000 { transaction.add(.deleteElements(name, set: "ports", [SetElement(.port(UInt16(port)))])) }
+        for port in 1000..<30_000 {
+            transaction.add(.deleteElements(name, set: "ports", [SetElement(.port(UInt16(port)))]))
+        }
         let error = #expect(throws: NFTablesError.self) { try socket.commit(transaction) }
         #expect(error?.meansStaleView == true)
         // The socket is of use afterwards.
@@ -196,7 +198,9 @@ private func smallTable() -> Table {
         \t\tip6 saddr fd00::1 udp dport 53 counter packets 0 bytes 0 accept
         \t\tip saddr 10.0.0.0/12 meta l4proto . th dport vmap @verdicts
         \t\tip daddr 127.0.0.0/8 reject with icmp port-unreachable
-        \t\treject with tcp reset
+        \t\ttcp dport 23 reject with tcp reset
+        \t\tmeta l4proto tcp reject with tcp reset
+        \t\tmeta mark { 0x00000001, 0x00000002 } accept
         \t\treject
         \t}
         }
@@ -205,7 +209,9 @@ private func smallTable() -> Table {
 
     /// The same with the map that a rule names.
     private var whole: String {
-        text.replacing("\tchain input", with: "\tmap verdicts {\n\t\ttype inet_proto . inet_service : verdict\n\t}\n\n\tchain input")
+        text.replacing(
+            "\tchain input",
+            with: "\tmap verdicts {\n\t\ttype inet_proto . inet_service : verdict\n\t}\n\n\tchain input")
     }
 
     @Test func whatNftMadeIsReadAndPrintedTheSame() throws {
@@ -213,22 +219,28 @@ private func smallTable() -> Table {
         try namespace.output(of: ["nft", "-f", "-"], input: whole)
         let name = TableName(.inet, "swiftlet-test")
         var socket = try NFTablesSocket(in: namespace.descriptor)
-        let table = try #require(try socket.table(name))
-        #expect(try table.text == namespace.output(of: ["nft", "list", "table", "inet", "swiftlet-test"]))
-        // And what was read can be written: the same again in another namespace.
+        var table = try #require(try socket.table(name))
+        let listed = try namespace.output(of: ["nft", "list", "table", "inet", "swiftlet-test"])
+        #expect(table.text == listed)
+        // And what was read can be written, but for what belongs to one rule: the same again in another namespace.
+        table.sets.removeAll { $0.flags.contains(.anonymous) }
+        table.chains[0].rules.removeAll { $0.statements.first == .lookup(.meta(.mark), set: "__set0") }
         let other = try TestNamespace()
         var writer = try NFTablesSocket(in: other.descriptor)
         var transaction = Transaction()
         transaction.create(table)
         try writer.commit(transaction)
-        #expect(try other.output(of: ["nft", "list", "table", "inet", "swiftlet-test"]) == table.text)
+        let again = try other.output(of: ["nft", "list", "table", "inet", "swiftlet-test"])
+        #expect(again == table.text)
     }
 
     @Test func whatIsNotUnderstoodIsNeverTakenForSomethingElse() throws {
         let namespace = try TestNamespace()
         try namespace.output(
             of: ["nft", "-f", "-"],
-            input: "table ip x { chain c { ip ttl 5 accept; limit rate 1/second drop; tcp flags syn log; ip length 3; }; }")
+            input:
+                "table ip x { chain c { ip ttl 5 accept; limit rate 1/second drop; tcp flags syn log; ip length 3; }; }"
+        )
         var socket = try NFTablesSocket(in: namespace.descriptor)
         let rules = try #require(try socket.table(TableName(.ipv4, "x"))).chains[0].rules
         #expect(rules.count == 4)
@@ -245,7 +257,10 @@ private func smallTable() -> Table {
         #expect(try #require(Literal.ipv4(text)).text == text)
     }
 
-    @Test(arguments: ["", "10.0.0", "10.0.0.0.1", "10.0.0.256", "10.0.0.-1", "a.b.c.d", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/8/8", "+1.0.0.0"])
+    @Test(arguments: [
+        "", "10.0.0", "10.0.0.0.1", "10.0.0.256", "10.0.0.-1", "a.b.c.d", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/8/8",
+        "+1.0.0.0",
+    ])
     func whatIsNoAddressIsRefused(text: String) {
         #expect(Literal.ipv4(text) == nil)
     }

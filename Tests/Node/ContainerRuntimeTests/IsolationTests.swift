@@ -233,7 +233,7 @@ import Testing
                 }
                 racing.finish()
             }
-            for attempt in 0..<300 as Range<UInt32> {
+            for attempt in 0..<200 as Range<UInt32> {
                 let shared = try DetachedMount(cloning: volume)
                 let inner = try DetachedMount(cloning: pod.exits)
                 // Wherever the link leads at the moment, it is inside; a start may fail, but never reaches out.

@@ -81,7 +81,10 @@ final class FakeRegistry: Sendable {
             if count > 0 { buffer.append(contentsOf: chunk[..<count]) }
             return count > 0
         }
-        while buffer.firstRange(of: Array("\r\n\r\n".utf8)) == nil { if !more() { return nil } }
+        while buffer.firstRange(of: Array("\r\n\r\n".utf8)) == nil {
+            // A TLS handshake: not spoken here.
+            if buffer.first == 22 || !more() { return nil }
+        }
         guard let end = buffer.firstRange(of: Array("\r\n\r\n".utf8)) else { return nil }
         let lines = String(decoding: buffer[..<end.lowerBound], as: UTF8.self).split(separator: "\r\n")
         let parts = (lines.first ?? "").split(separator: " ")

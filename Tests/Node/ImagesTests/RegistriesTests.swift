@@ -1,3 +1,5 @@
+import Glibc
+import Linux
 import OCI
 import Testing
 
@@ -129,6 +131,32 @@ import Testing
             }
             #expect(error?.description.contains(says) == true)
         }
+    }
+
+    @Test("a credential helper is asked by its protocol; what it does not know is no error, what fails is")
+    func helperProtocol() throws {
+        let directory = try TemporaryDirectory()
+        let script = """
+            #!/bin/sh
+            read server
+            case "$1 $server" in
+              "get quay.io") echo '{"ServerURL":"quay.io","Username":"u","Secret":"s"}';;
+              "get token.io") echo '{"Username":"<token>","Secret":"t"}';;
+              "get other.io") echo 'credentials not found in native keychain'; exit 1;;
+              *) echo "locked"; exit 1;;
+            esac
+            """
+        let program = try directory.file("docker-credential-test", Array(script.utf8))
+        try check(chmod(program, 0o755), "chmod")
+        func get(_ server: String) throws -> RegistryCredentials? {
+            try CredentialHelper(name: "test", configuration: "f", directories: "relative:\(directory.path)").get(
+                server)
+        }
+        #expect(try get("quay.io") == RegistryCredentials(username: "u", password: "s"))
+        #expect(try get("token.io")?.identityToken == "t")
+        #expect(try get("other.io") == nil)
+        let error = #expect(throws: ImageError.self) { try get("broken.io") }
+        #expect(error?.description.contains("locked") == true)
     }
 
     @Test("base64 goes both ways", arguments: ["", "a", "ab", "abc", "user:pässwörd", "\u{0}\u{1}"])

@@ -105,6 +105,36 @@ import Testing
         #expect(seen == [0, 1])
     }
 
+    @Test func aFlowOfDatagramsLeavesAnEndpointThatIsGone() async throws {
+        let network = try TestNetwork()
+        let servers = try [1, 2].map { try network.pods[$0].datagrams(on: TestNetwork.podAddress($0), port: 5353) }
+        func dns(_ pod: Int) throws -> ServicePortRule {
+            try service(
+                "dns", port: "dns", .udp, at: ["10.96.0.53"], 53, nodePort: 30053,
+                to: [(TestNetwork.podAddress(pod), 5353)])
+        }
+        let proxy = try network.proxy()
+        // One socket to each kind of frontend: its flow is tracked, and lives as long as it asks.
+        let toCluster = try network.pods[0].datagrams(on: TestNetwork.podAddress(0), port: 5000)
+        let toNode = try network.pods[0].datagrams(on: TestNetwork.podAddress(0), port: 5001)
+        // Sent before the Service is there: a flow to the node itself. (Without any table nothing would be tracked.)
+        try await proxy.apply([])
+        try toNode.send("early", to: TestNetwork.nodeAddress, port: 30053)
+        func ask(_ server: Int) throws {
+            try toCluster.send("cluster", to: "10.96.0.53", port: 53)
+            try toNode.send("node", to: TestNetwork.nodeAddress, port: 30053)
+            #expect(try Set([servers[server].receive().text, servers[server].receive().text]) == ["cluster", "node"])
+        }
+        #expect(try await proxy.apply([dns(1)]).flowsForgotten == 1)
+        try ask(0)
+        let statistics = try await proxy.apply([dns(2)])
+        #expect(statistics.flowsForgotten == 2 && statistics.forgettingFailed == nil)
+        try ask(1)
+        // A proxy that starts anew finds what changed meanwhile in the table.
+        #expect(try await network.proxy().apply([dns(1)]).flowsForgotten == 2)
+        try ask(0)
+    }
+
     @Test func aServiceWithoutEndpointsRefusesAtOnce() async throws {
         let network = try TestNetwork()
         let udp = try service("udp", port: "u", .udp, at: ["10.96.0.12"], 53, to: [])
