@@ -76,7 +76,8 @@ let package = Package(
         room(
             "Node", "PodEngine",
             [
-                "CLinux", "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI", "ContainerRuntime",
+                "CLinux", "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "OCI",
+                "ContainerRuntime",
                 "Images", "PodNetwork", logging,
             ]),
         room("Node", "ControlSocket", ["Linux", "JSONTree"]),

@@ -28,6 +28,8 @@ static void client_free(struct client *client) {
   watch_remove(&client->watch);
   close(client->watch.fd);
   free(client);
+  // Without a sandbox there is nothing to keep for another agent: the one that started this podinit has died.
+  if (!podinit.ready && client_count == 0) _exit(0);
 }
 
 void client_close(struct client *client) {

@@ -14,6 +14,10 @@ static void done(struct client *client, const struct pi_header *header, bool goo
 static void network(struct client *client, const struct pi_header *header) {
   struct failure failure;
   int fds[2];
+  if (!podinit.ready) {
+    fail(&failure, PI_STEP_CONTAINER, EAGAIN, "the sandbox is not ready");
+    return answer_failure(client, header->request, &failure);
+  }
   if (!sandbox_network(fds, &failure)) return answer_failure(client, header->request, &failure);
   struct pi_ready ready = {.pid = podinit.pid, .notes = podinit.notes};
   answer(client, header->type | PI_ANSWER, header->request, &ready, sizeof ready, fds, 2);

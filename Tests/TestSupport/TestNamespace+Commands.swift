@@ -4,8 +4,8 @@ import Glibc
 import Linux
 
 extension TestNamespace {
-    /// Runs `words` here to its end with `input` on standard input: its exit code, and what it wrote to standard output and
-    /// error together. Paths `/proc/self/fd/4` and on are open on `others`.
+    /// Runs `words` here to its end with `input` on standard input: its exit code, and what it wrote to standard output
+    /// and error together. Paths `/proc/self/fd/4` and on are open on `others`.
     public func run(
         _ words: [String], input: String = "", others: [TestNamespace] = []
     ) throws -> (status: Int32, output: String) {

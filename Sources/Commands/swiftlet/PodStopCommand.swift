@@ -34,25 +34,25 @@ struct PodRemoveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm",
         abstract: "Remove pods, their volumes and their logs.",
-        discussion: "A pod that runs is refused, unless -f is given: it is stopped first, with its time of grace.")
+        discussion: "A pod that runs is refused, unless -f is given: then it is killed, or with --grace stopped first.")
 
     @OptionGroup var options: CommonOptions
 
     @Flag(name: .shortAndLong, help: "Also remove pods that run.")
     var force = false
 
-    @Option(help: "Seconds between TERM and KILL; where not given, the pod's own.")
-    var grace: Int?
+    @Option(help: "With -f: seconds between TERM and KILL.")
+    var grace = 0
 
     @Argument(help: "Name, namespace/name, or the beginning of a uid.", completion: PodCompletion.pods)
     var pods: [String]
 
     func validate() throws {
-        if let grace, grace < 0 { throw ValidationError("--grace must not be negative.") }
+        if grace < 0 { throw ValidationError("--grace must not be negative.") }
     }
 
     func run() throws {
-        let arguments: JSONObject = ["force": .bool(force), "grace": grace.map { JSONValue($0) } ?? .null]
+        let arguments: JSONObject = ["force": .bool(force), "grace": JSONValue(grace)]
         try changeEach(pods, options, "remove", arguments, done: "removed")
     }
 }

@@ -57,8 +57,8 @@ public struct BaseChain: Sendable, Hashable {
     public static let sourceNATPriority: Int32 = 100
 }
 
-/// A rule: statements run from left to right until one does not match. Equality is about what the rule does: its handle and
-/// what its counters have counted take no part in it.
+/// A rule: statements run from left to right until one does not match. Equality is about what the rule does: its handle
+/// and what its counters have counted take no part in it.
 public struct Rule: Sendable {
     public var statements: [Statement]
     public var comment: String?

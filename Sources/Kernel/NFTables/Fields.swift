@@ -1,5 +1,6 @@
-// Where the fields of expressions lie in packets, what nft calls them, and the numbers under which nft stores them beside
-// sets declared with `typeof` (proto_desc_id and header field numbers of nft's include/proto.h; stored, hence fixed).
+// Where the fields of expressions lie in packets, what nft calls them, and the numbers under which nft stores them
+// beside sets declared with `typeof` (proto_desc_id and header field numbers of nft's include/proto.h; stored, hence
+// fixed).
 import CNFTables
 
 extension PayloadField {

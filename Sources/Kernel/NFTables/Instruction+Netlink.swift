@@ -4,7 +4,8 @@ import CNFTables
 /// Attribute numbers of libnftnl/expr.h as Swift can pass them.
 private func attribute(_ number: some BinaryInteger) -> UInt16 { UInt16(truncatingIfNeeded: number) }
 
-/// The register number of a slot: NFT_REG_1 … 4 for those that begin 16 bytes, NFT_REG32_* for others, as nft writes them.
+/// The register number of a slot: NFT_REG_1 … 4 for those that begin 16 bytes, NFT_REG32_* for others, as nft writes
+/// them.
 private func registerNumber(_ slot: Int) -> UInt32 {
     slot % 4 == 0
         ? UInt32(NFT_REG_1.rawValue) + UInt32(slot / 4) : UInt32(NFT_REG32_00.rawValue) + UInt32(slot)

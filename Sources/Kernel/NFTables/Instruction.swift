@@ -1,5 +1,5 @@
-// The kernel's form of a rule: instructions over sixteen registers of four bytes, as linux/netfilter/nf_tables.h has them.
-// `Lowering` makes them of statements, `Raising` statements of them.
+// The kernel's form of a rule: instructions over sixteen registers of four bytes, as linux/netfilter/nf_tables.h has
+// them. `Lowering` makes them of statements, `Raising` statements of them.
 
 /// One nf_tables expression. Registers are numbers of four-byte slots, 0 to 15.
 enum Instruction: Hashable {

@@ -1,8 +1,9 @@
-// NFTables: tables, chains, sets, maps and rules of nf_tables as values; changes to them as one atomic transaction; their
-// text as nft prints it. Speaks to the kernel through libnftnl and libmnl, never through the nft program, and emits only
-// bytecode that nft itself emits, so that `nft list` can show whatever was made here.
+// NFTables: tables, chains, sets, maps and rules of nf_tables as values; changes to them as one atomic transaction;
+// their text as nft prints it. Speaks to the kernel through libnftnl and libmnl, never through the nft program, and
+// emits only bytecode that nft itself emits, so that `nft list` can show whatever was made here.
 //
-// Values: `Table`, `Chain`, `NamedSet`, `Rule`, `Statement`, `Expression`. Changes: `Transaction`. Kernel: `NFTablesSocket`.
+// Values: `Table`, `Chain`, `NamedSet`, `Rule`, `Statement`, `Expression`. Changes: `Transaction`. Kernel:
+// `NFTablesSocket`.
 import CNFTables
 
 /// A family of tables: which packets its chains see (`man 8 nft`, ADDRESS FAMILIES).

@@ -1,6 +1,6 @@
-// Connections that netfilter tracks (linux/netfilter/nfnetlink_conntrack.h). A rule that translates addresses sees only the first
-// packet of a connection; the others follow the tracked entry. UDP has no end, so an entry outlives the rule and has to
-// be forgotten by hand when it leads nowhere any more.
+// Connections that netfilter tracks (linux/netfilter/nfnetlink_conntrack.h). A rule that translates addresses sees only
+// the first packet of a connection; the others follow the tracked entry. UDP has no end, so an entry outlives the rule
+// and has to be forgotten by hand when it leads nowhere any more.
 import CNFTables
 import Glibc
 
@@ -21,8 +21,8 @@ public struct TrackedConnection: Sendable, Hashable {
 }
 
 extension NFTablesSocket {
-    /// Forgets the IPv4 connections of protocol `transport` that `matches` says; how many there were. Reads all connections of
-    /// this network namespace: costs time in proportion to them.
+    /// Forgets the IPv4 connections of protocol `transport` that `matches` says; how many there were. Reads all
+    /// connections of this network namespace: costs time in proportion to them.
     @discardableResult
     public mutating func forgetConnections(
         of transport: TransportProtocol, where matches: (TrackedConnection) -> Bool

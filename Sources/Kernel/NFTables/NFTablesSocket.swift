@@ -1,11 +1,13 @@
-// The netlink socket that carries transactions to the kernel and dumps from it (`man 7 netlink`, linux/netfilter/nfnetlink.h).
+// The netlink socket that carries transactions to the kernel and dumps from it (`man 7 netlink`,
+// linux/netfilter/nfnetlink.h).
 import CNFTables
 import Glibc
 import Linux
 
 /// Why a transaction or a dump failed.
 public enum NFTablesError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The kernel refused `operation`; nothing of the transaction was done. `detail` is the kernel's own explanation, often empty.
+    /// The kernel refused `operation`; nothing of the transaction was done. `detail` is the kernel's own explanation,
+    /// often empty.
     case refused(operation: String, errno: Int32, detail: String)
     /// Somebody changed a table of this network namespace since the given generation; nothing was done.
     case staleGeneration
@@ -76,8 +78,8 @@ public struct NFTablesSocket: ~Copyable, Sendable {
         try check(setsockopt(descriptor.number, level, name, &value, size), "setsockopt", "netlink option \(name)")
     }
 
-    /// Has the kernel do all of `transaction`, or nothing. An empty transaction is nothing to do. With `ifGeneration`, as
-    /// ``generation()`` gave it, nothing is done if any table of the network namespace changed since.
+    /// Has the kernel do all of `transaction`, or nothing. An empty transaction is nothing to do. With `ifGeneration`,
+    /// as ``generation()`` gave it, nothing is done if any table of the network namespace changed since.
     public mutating func commit(_ transaction: Transaction, ifGeneration: UInt32? = nil) throws(NFTablesError) {
         if transaction.isEmpty { return }
         let batch = try Self.encode(transaction, sequence: sequence, generation: ifGeneration)

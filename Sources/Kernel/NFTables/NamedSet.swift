@@ -100,7 +100,8 @@ public struct SetElement: Sendable, Hashable {
         case verdict(Verdict)
     }
 
-    /// In the layout of ``ElementType``: network byte order for addresses and ports, host byte order for integers and marks.
+    /// In the layout of ``ElementType``: network byte order for addresses and ports, host byte order for integers and
+    /// marks.
     public var key: [UInt8]
     /// Of a map's element: what the key maps to.
     public var value: Value?

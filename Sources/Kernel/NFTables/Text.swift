@@ -1,4 +1,5 @@
-// Tables as nft prints them (nft 1.0.6, `nft list table`): the same text, to the byte, for what this module can express.
+// Tables as nft prints them (nft 1.0.6, `nft list table`): the same text, to the byte, for what this module can
+// express.
 
 extension Table {
     /// The text that `nft list table` prints, with a newline at the end.

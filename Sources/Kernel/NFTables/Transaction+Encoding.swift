@@ -184,7 +184,8 @@ struct Batch: ~Copyable {
         buffer.finish(header)
     }
 
-    /// Elements are written attribute by attribute: a hundred thousand of them are common, objects for each are not worth it.
+    /// Elements are written attribute by attribute: a hundred thousand of them are common, objects for each are not
+    /// worth it.
     private mutating func elements(
         _ table: TableName, _ set: String, _ list: [SetElement], _ type: nf_tables_msg_types, _ flags: Int32,
         _ index: Int

@@ -1,7 +1,7 @@
 // A list of changes that the kernel makes together or not at all.
 
-/// Changes to tables in the order they are made. Committed by ``NFTablesSocket/commit(_:ifGeneration:)``: packets see all of
-/// them or none.
+/// Changes to tables in the order they are made. Committed by ``NFTablesSocket/commit(_:ifGeneration:)``: packets see
+/// all of them or none.
 public struct Transaction: Sendable, Hashable {
     /// One change.
     public enum Operation: Sendable, Hashable {
@@ -65,8 +65,8 @@ public struct Transaction: Sendable, Hashable {
         create(table)
     }
 
-    /// What makes `current`, a dump or nil where there is no such table, into `desired`. Elements are added and removed one
-    /// by one, a chain whose rules differ is emptied and filled again, and where a declaration itself differs the
+    /// What makes `current`, a dump or nil where there is no such table, into `desired`. Elements are added and removed
+    /// one by one, a chain whose rules differ is emptied and filled again, and where a declaration itself differs the
     /// whole table is replaced. Order of sets and of chains does not count.
     public static func changes(from current: Table?, to desired: Table) -> Transaction {
         var result = Transaction()

@@ -40,18 +40,19 @@ public final class Sandbox: Sendable {
         let original: EndingProcess?
         do {
             let listener = try UnixSocket.listen(at: path, .sequencedPackets, backlog: 16)
+            // Connected before podinit exists: should this process die now, podinit finds a closed connection and ends.
+            connection = try PodinitConnection(try .connect(to: path, .sequencedPackets, nonBlocking: true))
             let pid = try program.start(listener: listener.descriptor.number, label: socketDirectory)
             original = try EndingProcess(pid)
-            connection = try PodinitConnection(try .connect(to: path, .sequencedPackets, nonBlocking: true))
         } catch {
+            unlink(path)
             throw LaunchError(error)
         }
         do {
             let reply = try await connection.request(PI_SANDBOX, plan: encoded)
             return try Sandbox(try reply.decoded(pi_ready.self), connection, started: original)
         } catch {
-            // With a shared PID namespace the first process has given way to another, which ends with its connection's
-            // only trace, the socket: it is still this connection's peer and told to go.
+            // With a shared PID namespace the first process may have given way to another, so that both are told to go.
             _ = try? await connection.request(PI_SHUTDOWN)
             original?.kill()
             await original?.ended()

@@ -1,5 +1,5 @@
-// Who owns what only one can have. Two Services may ask for the same cluster IP and port, or the same NodePort; one gets
-// it, whatever the order in which they came, and the other gets it when the first lets go.
+// Who owns what only one can have. Two Services may ask for the same cluster IP and port, or the same NodePort; one
+// gets it, whatever the order in which they came, and the other gets it when the first lets go.
 
 /// For each key who asks for it. The smallest claimant owns the key.
 struct Claims<Key: Hashable & Sendable>: Sendable {

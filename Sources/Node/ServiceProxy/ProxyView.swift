@@ -1,5 +1,5 @@
-// What the kernel's table says, by Service: for `swiftlet proxy show`. Read from the table alone, so it works when no agent
-// runs, and shows what packets meet rather than what somebody meant.
+// What the kernel's table says, by Service: for `swiftlet proxy show`. Read from the table alone, so it works when no
+// agent runs, and shows what packets meet rather than what somebody meant.
 import JSONTree
 import NFTables
 

@@ -1,4 +1,5 @@
-// A rule set beside a dump of the kernel: the whole table as a value, and what a restarted agent keeps of what it finds.
+// A rule set beside a dump of the kernel: the whole table as a value, and what a restarted agent keeps of what it
+// finds.
 import NFTables
 import Netlink
 

@@ -25,8 +25,8 @@ public struct Ruleset: Sendable {
     /// The rule set of no Service.
     public init(configuration: ProxyConfiguration) { self.configuration = configuration }
 
-    /// The rule set of `services`; where two have one identity the last counts. Endpoints stay in the slots that `layout` has
-    /// for their frontend, as far as they can.
+    /// The rule set of `services`; where two have one identity the last counts. Endpoints stay in the slots that
+    /// `layout` has for their frontend, as far as they can.
     public static func compile(
         _ services: [ServicePortRule], configuration: ProxyConfiguration, keeping layout: SlotLayout = SlotLayout()
     ) -> Ruleset {
@@ -60,8 +60,8 @@ public struct Ruleset: Sendable {
             }, removed: [])
     }
 
-    /// Frontends that several Services ask for, with who has it and who does not: `10.96.0.1:80/tcp: default/a:http/tcp,
-    /// not default/b:http/tcp`.
+    /// Frontends that several Services ask for, with who has it and who does not: `10.96.0.1:80/tcp:
+    /// default/a:http/tcp, not default/b:http/tcp`.
     public var conflicts: [String] {
         frontends.contested.sorted().map { frontend in
             let owner = frontends.owner(of: frontend)?.description ?? ""

@@ -18,7 +18,8 @@ public struct RulesetChange: Sendable {
 
     public var isEmpty: Bool { removed.isEmpty && added.isEmpty && newChains.isEmpty && obsoleteChains.isEmpty }
 
-    /// The change as one batch: chains first, for verdicts refer to them; elements go before others come in their place.
+    /// The change as one batch: chains first, for verdicts refer to them; elements go before others come in their
+    /// place.
     public var transaction: Transaction {
         var transaction = Transaction()
         let table = configuration.table

@@ -1,4 +1,5 @@
-// What the proxy is asked to serve, in its own words: it knows neither Services nor pods, whoever watches them tells it.
+// What the proxy is asked to serve, in its own words: it knows neither Services nor pods, whoever watches them tells
+// it.
 import NFTables
 import Netlink
 

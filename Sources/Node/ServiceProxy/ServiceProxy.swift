@@ -1,6 +1,6 @@
-// ServiceProxy: connections to a Service's cluster IP or NodePort go to one of its endpoints, by netfilter rules in the table
-// `ip swiftlet-proxy`. One rule set whatever the number of Services; what differs between them is data in maps, changed
-// in proportion to what changes. docs/service-proxy.md tells how the table works.
+// ServiceProxy: connections to a Service's cluster IP or NodePort go to one of its endpoints, by netfilter rules in the
+// table `ip swiftlet-proxy`. One rule set whatever the number of Services; what differs between them is data in maps,
+// changed in proportion to what changes. docs/service-proxy.md tells how the table works.
 //
 // Desired state is a value (`ServicePortRule`), the rule set is a value (`Ruleset.compile`), the difference is a value
 // (`RulesetChange`, `Transaction`); `ServiceProxy` keeps the kernel at it.
@@ -9,8 +9,8 @@ import NFTables
 
 /// Keeps the proxy's table at what it was last told.
 ///
-/// Rules stay when the value or the process goes: the next one adopts what it finds, slot for slot, without a moment in which
-/// a Service is not served. ``remove()`` takes the table away.
+/// Rules stay when the value or the process goes: the next one adopts what it finds, slot for slot, without a moment in
+/// which a Service is not served. ``remove()`` takes the table away.
 public actor ServiceProxy {
     /// What one ``apply(_:)`` did.
     public struct Statistics: Sendable, Hashable {
@@ -67,8 +67,8 @@ public actor ServiceProxy {
         return try apply(changed: changed, removed: ruleset.entries.keys.filter { !wanted.contains($0) })
     }
 
-    /// Serves `changed` as they are now and no longer `removed`; whatever else was told before stays. What was never told is not
-    /// served: the first call after a start is ``apply(_:)`` with all Services.
+    /// Serves `changed` as they are now and no longer `removed`; whatever else was told before stays. What was never
+    /// told is not served: the first call after a start is ``apply(_:)`` with all Services.
     @discardableResult
     public func apply(
         changed: [ServicePortRule], removed: [ServicePortID] = []
@@ -76,13 +76,13 @@ public actor ServiceProxy {
         try commit(ruleset.update(changed: changed, removed: removed))
     }
 
-    /// Gives every Service the slots that a fresh start would, so that its endpoints get equal shares again. For once in a while:
-    /// between changes shares differ by at most a factor of two.
+    /// Gives every Service the slots that a fresh start would, so that its endpoints get equal shares again. For once
+    /// in a while: between changes shares differ by at most a factor of two.
     @discardableResult
     public func rebalance() throws(NFTablesError) -> Statistics { try commit(ruleset.rebalance()) }
 
-    /// Reads the table and repairs it if others changed it: what was repaired, one line for each operation. Does nothing before
-    /// the first ``apply(_:)`` and after ``remove()``.
+    /// Reads the table and repairs it if others changed it: what was repaired, one line for each operation. Does
+    /// nothing before the first ``apply(_:)`` and after ``remove()``.
     public func verify() throws(NFTablesError) -> [String] {
         guard isTold else { return [] }
         return try synchronise(relayout: false).operations.map(\.description)
@@ -159,7 +159,8 @@ public actor ServiceProxy {
                 guard error.meansStaleView else { throw error }
             }
         }
-        // What is there cannot be read, or not fast enough for those who change it: put everything in its place at once.
+        // What is there cannot be read, or not fast enough for those who change it: put everything in its place at
+        // once.
         var transaction = Transaction()
         transaction.replace(with: ruleset.table)
         try socket.commit(transaction)

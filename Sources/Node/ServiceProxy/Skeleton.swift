@@ -1,4 +1,5 @@
-// The rules: as many for ten thousand Services as for one. What differs between Services is in the elements of the maps.
+// The rules: as many for ten thousand Services as for one. What differs between Services is in the elements of the
+// maps.
 import NFTables
 import Netlink
 

@@ -1,13 +1,13 @@
 // How a frontend's endpoints are laid out in slots. A connection draws a slot at random; the slot says the endpoint.
 //
-// A slot keeps its endpoint as long as it can. When an endpoint goes, its slots are given to others instead of being taken
-// away: the number of slots, and with it the frontend's verdict, changes rarely (changing a verdict map costs the
+// A slot keeps its endpoint as long as it can. When an endpoint goes, its slots are given to others instead of being
+// taken away: the number of slots, and with it the frontend's verdict, changes rarely (changing a verdict map costs the
 // kernel time in proportion to the map, changing a data map does not).
 
 /// Pure functions from endpoints to slots.
 enum Slots {
-    /// The number of slots for `count` endpoints: `count` itself up to 16, then rounded up by at most an eighth, so that a
-    /// node needs few chains whatever its Services look like.
+    /// The number of slots for `count` endpoints: `count` itself up to 16, then rounded up by at most an eighth, so
+    /// that a node needs few chains whatever its Services look like.
     static func number(for count: Int) -> Int {
         guard count > 16 else { return max(count, 0) }
         // 17…32 in steps of 2, 33…64 in steps of 4, and so on: eight steps for each doubling.
@@ -15,9 +15,9 @@ enum Slots {
         return (count + step - 1) / step * step
     }
 
-    /// Lays `backends`, sorted and without duplicates, out in slots. Every one gets as many slots as every other, or one more;
-    /// `previous` keeps what it can. The number of slots grows as needed and halves as soon as it can; short of that it
-    /// stays, unless `exactly` asks for the number that a fresh start would choose.
+    /// Lays `backends`, sorted and without duplicates, out in slots. Every one gets as many slots as every other, or
+    /// one more; `previous` keeps what it can. The number of slots grows as needed and halves as soon as it can; short
+    /// of that it stays, unless `exactly` asks for the number that a fresh start would choose.
     static func assign(_ backends: [Backend], previous: [Backend], exactly: Bool = false) -> [Backend] {
         if backends.isEmpty { return [] }
         let wanted = number(for: backends.count)

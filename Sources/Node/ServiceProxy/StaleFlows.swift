@@ -1,5 +1,5 @@
-// UDP flows that lead nowhere any more. A flow keeps the endpoint that its first packet drew for as long as packets come; when
-// the endpoint goes, or when a frontend begins to be served, the kernel has to be told to forget the flow.
+// UDP flows that lead nowhere any more. A flow keeps the endpoint that its first packet drew for as long as packets
+// come; when the endpoint goes, or when a frontend begins to be served, the kernel has to be told to forget the flow.
 import NFTables
 import Netlink
 

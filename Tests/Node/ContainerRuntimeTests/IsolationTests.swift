@@ -131,6 +131,69 @@ import Testing
         }
     }
 
+    @Test func aHostPIDContainerSeesTheHost() async throws {
+        try await TestPod.with { pod in
+            let outcome = try await pod.run("echo $$; cat /proc/\(getpid())/comm; true") { $0.pidNamespace = .sandbox }
+            let comm = try readText("/proc/self/comm")
+            let pid = try #require(outcome.lines.first.flatMap { pid_t($0.text) })
+            #expect(pid > 1)
+            #expect(outcome.output == "\(pid)\n\(comm)")
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func theSystemIsWritableOnlyWhereAsked(writable: Bool) async throws {
+        try await TestPod.with { pod in
+            let outcome = try await pod.run("grep ' /sys ' /proc/self/mounts | grep -c ' r[w],'; true") {
+                $0.writableSystem = writable
+            }
+            #expect(outcome.output == (writable ? "1\n" : "0\n"))
+        }
+    }
+
+    @Test func containersShareMemoryThroughAMountTheyAreGiven() async throws {
+        try await TestPod.with { pod in
+            // What makes it shared is the file system; each container has a mount of it.
+            let directory = "\(pod.directory)/shared"
+            try makeDirectories(directory)
+            for (attempt, script) in ["echo word >/dev/shm/file", "cat /dev/shm/file"].enumerated() {
+                let mount = try DetachedMount(cloning: directory)
+                let outcome = try await pod.run(script, attempt: UInt32(attempt)) {
+                    $0.sharedMemory = mount.descriptor.number
+                }
+                #expect(outcome.output == (attempt == 0 ? "" : "word\n"))
+            }
+            let size = try await pod.run("df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2", attempt: 2) {
+                $0.sharedMemorySize = 1 << 20
+            }
+            #expect(size.output == "1024\n")
+        }
+    }
+
+    @Test func devicesAreMadeWhereThePlanSays() async throws {
+        try await TestPod.with { pod in
+            let outcome = try await pod.run("stat -c '%n %F %t:%T %a %u:%g' /dev/net/tun /dev/disk") {
+                $0.devices = [
+                    .init(path: "net/tun", isBlock: false, major: 10, minor: 200, mode: 0o660, uid: 1, gid: 2),
+                    .init(path: "disk", isBlock: true, major: 7, minor: 0, mode: 0o600),
+                    .init(path: "null", isBlock: false, major: 1, minor: 3),
+                ]
+            }
+            #expect(
+                outcome.output == """
+                    /dev/net/tun character special file a:c8 660 1:2
+                    /dev/disk block special file 7:0 600 0:0
+
+                    """)
+            let error = await #expect(throws: LaunchError.self) {
+                try await pod.start(["true"], attempt: 1) {
+                    $0.devices = [.init(path: "null", isBlock: false, major: 1, minor: 5)]
+                }
+            }
+            #expect(error?.step == .device && error?.errno == EEXIST)
+        }
+    }
+
     @Test func theRootCanBeReadOnly() async throws {
         try await TestPod.with { pod in
             let script = "touch /file 2>/dev/null && echo made; touch /dev/shm/file && echo shared; pwd"

@@ -74,6 +74,23 @@ import Testing
         }
     }
 
+    @Test func aPodinitWhoseAgentDiedBeforeItWasReadyEnds() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/podinit.sock"
+            let process: ProcessDescriptor
+            do {
+                let listener = try UnixSocket.listen(at: path, .sequencedPackets)
+                _ = try UnixSocket.connect(to: path, .sequencedPackets)
+                let pid = try TestPod.program().start(listener: listener.descriptor.number, label: "test")
+                process = try ProcessDescriptor(pid: pid)
+            }
+            let ended = process.waitForExit(milliseconds: 10_000)
+            try process.signal(SIGKILL)
+            waitpid(process.pid, nil, 0)
+            #expect(ended)
+        }
+    }
+
     @Test func privateMemoryIsFarBelowOneMegabyte() async throws {
         try await TestPod.with { pod in
             try await pod.start(["sleep", "1000"])

@@ -136,7 +136,7 @@ func makeImage(_ path: String) throws {
     let applets = [
         "sh", "cat", "echo", "ls", "id", "sleep", "true", "stat", "head", "yes", "tr", "test", "tty", "mount", "sed",
         "od",
-        "grep", "touch", "mkdir", "ps", "printf", "seq", "stty", "env", "chmod",
+        "grep", "touch", "mkdir", "ps", "printf", "seq", "stty", "env", "chmod", "df", "tail", "cut",
     ]
     for applet in applets {
         try check(symlink("busybox", "\(path)/bin/\(applet)"), "symlink", applet)

@@ -1,5 +1,5 @@
-// A node with three pods and a client outside, each a network namespace, wired as PodNetwork wires them: a veth for each
-// pod with a /32 address, routed.
+// A node with three pods and a client outside, each a network namespace, wired as PodNetwork wires them: a veth for
+// each pod with a /32 address, routed.
 import CLinux
 import Glibc
 import Linux
