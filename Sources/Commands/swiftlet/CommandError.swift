@@ -38,5 +38,7 @@ func write(_ text: String, to descriptor: Int32) {
 /// `warning: …` on standard error.
 func warn(_ message: String) { write("warning: \(message)\n", to: STDERR_FILENO) }
 
-/// `error: …` on standard error.
-func complain(_ message: String) { write("error: \(message)\n", to: STDERR_FILENO) }
+/// `error: …` on standard error, for each line of `message`.
+func complain(_ message: String) {
+    write(message.split(separator: "\n").map { "error: \($0)\n" }.joined(), to: STDERR_FILENO)
+}

@@ -151,14 +151,14 @@ struct ExecSession: ~Copyable {
         input.sourceEnded = !passesInput
         var outputs = [Copy(source: ours[1], target: STDOUT_FILENO), Copy(source: ours[2], target: STDERR_FILENO)]
         var inputOpen = true
-        var code: Int32?
+        var wasSignalled = false
         while true {
             if inputOpen, input.isOver {
                 close(ours[0])
                 ours[0] = -1
                 inputOpen = false
             }
-            if let code {
+            if let code = try Self.exitCode(&client) {
                 // The command has ended, so all it wrote is in the pipes; a child that it left may hold them open.
                 for index in outputs.indices { Self.drain(&outputs[index]) }
                 return code
@@ -178,10 +178,13 @@ struct ExecSession: ~Copyable {
             for index in outputs.indices where pollers[4 + index].revents != 0 { Self.pass(&outputs[index]) }
             if pollers[1].revents != 0 {
                 while let signal = signals.next() {
-                    if signal != SIGWINCH { try client.input(["signal": .integer(Int64(signal))]) }
+                    if signal == SIGWINCH { continue }
+                    // Who asks twice wants to be let go, whatever the command does.
+                    if wasSignalled { return 128 + signal }
+                    wasSignalled = true
+                    try client.input(["signal": .integer(Int64(signal))])
                 }
             }
-            if pollers[0].revents != 0 { code = try Self.exitCode(try client.receive(wait: false)) }
         }
     }
 
@@ -196,12 +199,17 @@ struct ExecSession: ~Copyable {
         while !copy.sourceEnded, poll(&poller, 1, 0) > 0 { pass(&copy) }
     }
 
-    private static func exitCode(_ message: ControlClient.Message?) throws(ControlError) -> Int32? {
-        guard case .result(let value)? = message else { return nil }
-        guard let code = value["exitCode"]?.integerValue else {
-            throw ControlError(.malformed, "the agent did not say how the command ended")
+    /// Takes all messages that are there, since poll(2) does not tell of those that were read along with another one; the
+    /// exit code if the last is among them.
+    private static func exitCode(_ client: inout ControlClient) throws(ControlError) -> Int32? {
+        while let message = try client.receive(wait: false) {
+            guard case .result(let value) = message else { continue }
+            guard let code = value["exitCode"]?.integerValue else {
+                throw ControlError(.malformed, "the agent did not say how the command ended")
+            }
+            return Int32(truncatingIfNeeded: code)
         }
-        return Int32(truncatingIfNeeded: code)
+        return nil
     }
 
     // MARK: With a terminal
@@ -221,6 +229,10 @@ struct ExecSession: ~Copyable {
         var output = Copy(source: terminal.number, target: STDOUT_FILENO)
         Self.resize(terminal.number)
         while true {
+            if let code = try Self.exitCode(&client) {
+                Self.drain(&output)
+                return code
+            }
             var pollers = [
                 pollfd(fd: client.descriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: signals.descriptor.number, events: Int16(POLLIN), revents: 0),
@@ -242,10 +254,6 @@ struct ExecSession: ~Copyable {
                     guard signal == SIGWINCH else { return 128 + signal }
                     Self.resize(terminal.number)
                 }
-            }
-            if pollers[0].revents != 0, let code = try Self.exitCode(try client.receive(wait: false)) {
-                Self.drain(&output)
-                return code
             }
         }
     }

@@ -66,7 +66,10 @@ struct Swiftlet: ParsableCommand {
         if code.isSuccess || error is ExitCode { exit(withError: error) }
         let message = fullMessage(for: error)
         let prefix = "Error: "
-        complain(message.hasPrefix(prefix) ? String(message.dropFirst(prefix.count)) : message)
+        // Usage follows an error of the parser: one message of several lines.
+        write(
+            "error: \(message.hasPrefix(prefix) ? String(message.dropFirst(prefix.count)) : message)\n",
+            to: STDERR_FILENO)
         Glibc.exit(code.rawValue)
     }
 }
