@@ -21,6 +21,7 @@ public final class TestHost: Sendable {
 
     private let thread: NamespaceThread
     private let firstProcess: pid_t
+    private let started = Mutex<[pid_t]>([])
     /// The write end of the first process's standard input.
     private let lifeline: PipeEnd
     private let reports: PipeEnd
@@ -81,10 +82,17 @@ public final class TestHost: Sendable {
         lifeline.close()
         thread.stop()
         let (pid, reports) = (firstProcess, reports)
+        // The host's process 1 ends only when all others are reaped, and these are our children. What a test has waited
+        // for itself is nobody's child any more.
+        let others = started.withLock { $0 }
         let rest = try await blocking { () -> String in
             var text = ""
             while let line = try? Self.line(from: reports, seconds: 60), !line.isEmpty { text += line + "\n" }
             var status: Int32 = 0
+            for other in others where waitpid(other, &status, WNOHANG) == 0 {
+                kill(other, SIGKILL)
+                waitpid(other, &status, 0)
+            }
             try check(waitpid(pid, &status, 0), "waitpid", "\(pid)")
             return status == 0 ? text : text + "status \(status)"
         }
@@ -142,6 +150,7 @@ public final class TestHost: Sendable {
         let file = try OwnedDescriptor(opening: log, flags: O_WRONLY | O_CREAT | O_APPEND, mode: 0o644)
         let pid = try launch(
             command, environment: more, outside: outside, descriptors: [-1, file.number, file.number])
+        started.withLock { $0.append(pid) }
         return RunningProgram(pid: pid, command: command)
     }
 
