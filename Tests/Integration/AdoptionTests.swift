@@ -36,7 +36,6 @@ extension NodeTests {
                 _ = try await node.startAgent()
                 let ended = try await node.wait(for: "count", phase: "Failed")
                 #expect(ended.uid == pod.uid)
-                #expect(ended.podIP == pod.podIP)
                 #expect(ended.container("main")?.terminated?["exitCode"] == 9)
                 let lines = try await node.logs("count").lines
                 #expect(lines == (0..<(lines.count - 1)).map { "line \($0)" } + ["end \(lines.count - 1)"])

@@ -72,7 +72,7 @@ private let privileges: [ContainerCase] = [
 ]
 
 private let surroundings: [ContainerCase] = [
-    .init("its first process is 1", "echo $$", "1"),
+    .init("its first process is 1", "echo $$$$", "1"),
     .init("nothing of the host's processes is seen", "set -- /proc/[0-9]*; echo $#", "1"),
     .init("no descriptor but 0, 1, 2 and the listing's own", "ls /proc/self/fd | wc -l", "4"),
     .init(

@@ -191,6 +191,8 @@ public final class TestHost: Sendable {
         ip netns add outside
         ip link add uplink0 type veth peer name uplink0 netns outside
         ip address add 192.0.2.10/24 dev uplink0
+        # No address of its own making, which would appear at some later moment.
+        ip link set uplink0 addrgenmode none
         ip link set uplink0 up
         ip -n outside link set lo up
         ip -n outside address add 192.0.2.1/24 dev uplink0

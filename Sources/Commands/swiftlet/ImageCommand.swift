@@ -3,6 +3,7 @@ import ArgumentParser
 import Images
 import JSONTree
 import Linux
+import LocalNode
 import OCI
 
 struct ImageCommand: ParsableCommand {
@@ -16,7 +17,10 @@ struct ImageCommand: ParsableCommand {
 
 extension CommonOptions {
     /// The images of this data directory.
-    func imageStore() throws -> ImageStore { try ImageStore(directory: "\(dataDirectory)/images") }
+    func imageStore() throws -> ImageStore {
+        try DataDirectory.open(dataDirectory)
+        return try ImageStore(directory: "\(dataDirectory)/images")
+    }
 }
 
 /// Which registries are asked, and as whom.

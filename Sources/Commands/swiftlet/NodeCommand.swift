@@ -58,6 +58,18 @@ struct NodeCommand: ParsableCommand {
         completion: .file(extensions: ["yaml"]))
     var registries: String?
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Give containers that name no seccomp profile the RuntimeDefault one; else they are unconfined.")
+    var seccompDefault = true
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp(
+            "A sysctl of pods' own namespaces that they may set though it is not among the safe ones; net.core.* for "
+                + "all that begin so; may be repeated.", valueName: "name"))
+    var allowedUnsafeSysctls: [String] = []
+
     @Option(help: ArgumentHelp("Bytes of a packet on pods' interfaces.", valueName: "bytes"))
     var mtu: Int64?
 
@@ -130,6 +142,8 @@ struct NodeCommand: ParsableCommand {
         settings.podPidsLimit = podPidsLimit
         settings.registriesFile = try registries.map(absolute)
         settings.mtu = mtu
+        settings.seccompDefault = seccompDefault
+        settings.allowedUnsafeSysctls = allowedUnsafeSysctls
         return settings
     }
 

@@ -32,7 +32,7 @@ extension OwnedDescriptor {
     public func writeAll(_ bytes: [UInt8], subject: String = "") throws(SystemError) {
         var offset = 0
         while offset < bytes.count {
-            let count = bytes.withUnsafeBytes { write(number, $0.baseAddress! + offset, $0.count - offset) }
+            let count = bytes[offset...].withUnsafeBytes { write(number, $0.baseAddress, $0.count) }
             if count < 0 {
                 if errno == EINTR { continue }
                 throw SystemError("write", subject)
@@ -94,10 +94,6 @@ public func makeDirectories(_ path: String, mode: mode_t = 0o755) throws(SystemE
 public func listDirectory(_ path: String) throws(SystemError) -> [String] {
     guard let stream = opendir(path) else { throw SystemError("opendir", path) }
     defer { closedir(stream) }
-    return namesRead(from: stream).sorted()
-}
-
-private func namesRead(from stream: OpaquePointer) -> [String] {
     var names: [String] = []
     while let entry = readdir(stream) {
         let name = withUnsafePointer(to: &entry.pointee.d_name) {
@@ -105,41 +101,10 @@ private func namesRead(from stream: OpaquePointer) -> [String] {
         }
         if name != "." && name != ".." { names.append(name) }
     }
-    return names
+    return names.sorted()
 }
 
 public func fileExists(_ path: String) -> Bool { access(path, F_OK) == 0 }
-
-/// Removes `path` and all below it, by descriptor: no symbolic link is followed and no mount point is entered (that
-/// fails with EBUSY when the kernel refuses to remove it). Something already gone is fine.
-public func removeTree(_ path: String) throws(SystemError) {
-    guard fileExistsWithoutFollowing(path) else { return }
-    let parent = try OwnedDescriptor(opening: parentDirectory(of: path), flags: O_RDONLY | O_DIRECTORY)
-    try removeEntry(lastComponent(of: path), in: parent, subject: path)
-}
-
-private func fileExistsWithoutFollowing(_ path: String) -> Bool {
-    var status = stat()
-    return lstat(path, &status) == 0
-}
-
-private func removeEntry(
-    _ name: String, in parent: borrowing OwnedDescriptor, subject: String
-) throws(SystemError) {
-    if unlinkat(parent.number, name, 0) == 0 || errno == ENOENT { return }
-    guard errno == EISDIR || errno == EPERM || errno == ENOTEMPTY else { throw SystemError("unlinkat", subject) }
-    do {
-        let directory = try OwnedDescriptor(
-            opening: name, in: parent, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolve: [.beneath, .sameMount])
-        guard let stream = fdopendir(try directory.duplicate().release()) else {
-            throw SystemError("fdopendir", subject)
-        }
-        let names = namesRead(from: stream)
-        closedir(stream)
-        for child in names { try removeEntry(child, in: directory, subject: "\(subject)/\(child)") }
-    }
-    if unlinkat(parent.number, name, AT_REMOVEDIR) < 0 && errno != ENOENT { throw SystemError("rmdir", subject) }
-}
 
 /// An exclusive or shared flock(2) on a file, let go of when the value ends; dies with the process.
 public struct FileLock: ~Copyable, Sendable {

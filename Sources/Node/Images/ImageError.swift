@@ -65,7 +65,7 @@ public enum ImageError: Error, Sendable, Hashable, CustomStringConvertible {
         case .layerTooLarge(let layer, let reason): "layer \(layer): refused: \(reason)"
         case .malformed(let what, let reason): "\(what): \(reason)"
         case .configuration(let place, let reason): "\(place): \(reason)"
-        case .diskFull(let path): "\(path): no space left on device"
+        case .diskFull(let path): "\(path): No space left on device"
         case .newerFormat(let path, let found, let supported):
             "\(path): written by a newer swiftlet (format \(found), this one knows \(supported))"
         case .damagedStore(let path, let reason): "\(path): damaged: \(reason)"

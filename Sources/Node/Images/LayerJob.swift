@@ -80,7 +80,7 @@ actor LayerJob: OwnThreadActor {
         do {
             totals = try unpackStream(file, verifying: verifying, into: temporary)
         } catch {
-            try? removeStrangeTree(temporary)
+            try? removeTree(temporary)
             throw error
         }
         let record = LayerRecord(diffID: diffID, size: totals.size, entries: Int64(totals.entries))

@@ -216,7 +216,7 @@ extension LayerUnpacker {
         parents.forget()
         do {
             let folder = OwnedDescriptor(owning: try check(fcntl(parent, F_DUPFD_CLOEXEC, 3), "fcntl", place))
-            try removeStrangeTree(name, in: folder, subject: "\(place)/\(printable(path.text))")
+            try removeTree(name, in: folder, subject: "\(place)/\(printable(path.text))")
         } catch {
             throw .archive(.system(error))
         }

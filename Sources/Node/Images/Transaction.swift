@@ -43,11 +43,11 @@ final class Transaction: Sendable {
     func end() throws(ImageError) {
         try system { () throws(SystemError) in
             for name in try listDirectory(directory) where name != "lock" && name != "claims.json" {
-                try removeStrangeTree("\(directory)/\(name)")
+                try removeTree("\(directory)/\(name)")
             }
         }
         try store.exclusively { () throws(ImageError) in
-            try system { () throws(SystemError) in try removeStrangeTree(directory) }
+            try system { () throws(SystemError) in try removeTree(directory) }
         }
     }
 }
@@ -88,7 +88,7 @@ extension ImageStore {
                 }
             }
             guard let dead else { continue }
-            try system { () throws(SystemError) in try removeStrangeTree(directory) }
+            try system { () throws(SystemError) in try removeTree(directory) }
             withExtendedLifetime(dead) {}
         }
     }

@@ -79,7 +79,10 @@ extension NodeAgent {
             }
         }
         guard problems.isEmpty else { throw ControlError(.invalid, problems.joined(separator: "\n")) }
-        guard !wanted.isEmpty else { throw ControlError(.invalid, "no Pod in what was given") }
+        guard !wanted.isEmpty else {
+            let names = (request.arguments["files"]?.arrayValue ?? []).compactMap { $0["name"]?.stringValue }
+            throw ControlError(.invalid, "\(names.joined(separator: ", ")): no Pod in it")
+        }
         var started: [JSONValue] = []
         for (pod, tree) in wanted {
             let uid = try await engine.run(pod, tree: tree, source: .command) { image, progress in

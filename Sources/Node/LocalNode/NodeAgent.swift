@@ -87,6 +87,9 @@ public final class NodeAgent: Sendable {
         configuration.podPidsLimit = settings.podPidsLimit
         configuration.clusterDNS = settings.clusterDNS
         configuration.clusterDomain = settings.clusterDomain
+        configuration.registriesFile = settings.registriesFile
+        configuration.allowedUnsafeSysctls = settings.allowedUnsafeSysctls
+        configuration.defaultSeccompProfile = settings.seccompDefault ? .runtimeDefault : .unconfined
         return configuration
     }
 
@@ -96,9 +99,11 @@ public final class NodeAgent: Sendable {
     /// Works until it is stopped. Pods and rules stay.
     public func run() async throws(NodeError) {
         await engine.adopt()
-        let services = try makeServiceRunner()
+        let proxy = try makeProxy()
+        let services = try makeServiceRunner(proxy)
         var work = [
             Task { await services.run() },
+            Task { await self.maintain(proxy) },
             Task { for await _ in self.engine.changes() { services.podsChanged() } },
         ]
         let watch = try await follow(services, &work)

@@ -21,6 +21,10 @@ public struct NodeSettings: Sendable, Hashable {
     public var podPidsLimit: Int64?
     /// The file that describes mirrors and registries; nil for its usual place.
     public var registriesFile: String?
+    /// Whether containers that name no seccomp profile get RuntimeDefault; else they are unconfined.
+    public var seccompDefault = true
+    /// Sysctls beyond the safe ones that pods may set: names, or beginnings with a `*`.
+    public var allowedUnsafeSysctls: [String] = []
     /// Bytes of a packet on the pods' interfaces; nil for that of the host's route.
     public var mtu: Int64?
 
@@ -60,6 +64,8 @@ public struct NodeSettings: Sendable, Hashable {
         podPidsLimit = tree["podPidsLimit"]?.integerValue
         registriesFile = tree["registriesFile"]?.stringValue
         mtu = tree["mtu"]?.integerValue
+        seccompDefault = tree["seccompDefault"]?.boolValue ?? true
+        allowedUnsafeSysctls = tree["allowedUnsafeSysctls"]?.arrayValue?.compactMap(\.stringValue) ?? []
     }
 
     var tree: JSONValue {
@@ -67,6 +73,8 @@ public struct NodeSettings: Sendable, Hashable {
             "nodeName": .string(nodeName), "logDirectory": .string(logDirectory), "podCIDR": .string(podCIDR),
             "serviceCIDR": .string(serviceCIDR), "cgroupParent": .string(cgroupParent),
             "clusterDNS": .array(clusterDNS.map { .string($0) }), "clusterDomain": .string(clusterDomain),
+            "seccompDefault": .bool(seccompDefault),
+            "allowedUnsafeSysctls": .array(allowedUnsafeSysctls.map { .string($0) }),
         ]
         if let podPidsLimit { tree["podPidsLimit"] = .integer(podPidsLimit) }
         if let registriesFile { tree["registriesFile"] = .string(registriesFile) }

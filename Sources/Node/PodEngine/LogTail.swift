@@ -11,9 +11,11 @@ enum LogTail {
         guard let content = try? file.readAll(limit: bytes * 4 + 65536, subject: path) else { return "" }
         let texts = content.split(separator: UInt8(ascii: "\n")).compactMap { line -> String? in
             let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: false)
-            return parts.count == 4 ? String(decoding: parts[3], as: UTF8.self) : nil
+            guard parts.count == 4 else { return nil }
+            // P: the line goes on in the next record.
+            return String(decoding: parts[3], as: UTF8.self) + (parts[2] == [UInt8(ascii: "P")] ? "" : "\n")
         }
-        let text = texts.suffix(lines).joined(separator: "\n")
+        let text = texts.suffix(lines).joined()
         return text.utf8.count <= bytes ? text : String(decoding: Array(text.utf8).suffix(bytes), as: UTF8.self)
     }
 }

@@ -147,11 +147,14 @@ public actor PodEngine {
         for container in pod.spec.initContainers + pod.spec.containers where fetched[container.image] == nil {
             do {
                 let policy = container.imagePullPolicy
-                fetched[container.image] = try await node.images.obtain(container.image, policy: policy) { event in
+                fetched[container.image] = try await node.images.obtain(
+                    container.image, policy: policy, registriesFile: node.configuration.registriesFile
+                ) { event in
                     progress(container.image, event)
                 }
             } catch {
-                throw PodError(.image, "pod \(pod.metadata.name): container \(container.name): \(error)")
+                let name = "\(error)".contains(container.image) ? "" : "image \(container.image): "
+                throw PodError(.image, "pod \(pod.metadata.name): container \(container.name): \(name)\(error)")
             }
         }
         let uid = try take(pod, tree: tree, uid: nil, source: source, fetched: fetched)

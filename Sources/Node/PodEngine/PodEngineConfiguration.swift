@@ -25,6 +25,8 @@ public struct PodEngineConfiguration: Sendable {
     public var seccompDirectory: String
     /// Sysctls beyond Kubernetes' safe set that pods may set, by name or with a trailing `*`.
     public var allowedUnsafeSysctls: [String] = []
+    /// What describes mirrors and registries; nil: `/etc/swiftlet/registries.yaml` where it exists.
+    public var registriesFile: String?
     /// Bytes at which a log file is rotated, and how many are kept.
     public var logMaximumSize: UInt64 = 10 << 20
     public var logMaximumFiles: UInt32 = 5

@@ -63,6 +63,13 @@ public struct PodSnapshot: Sendable {
 
     /// `Pending`, `Running`, `Succeeded` or `Failed` (Kubernetes, "Pod Lifecycle").
     public var phase: String {
+        let phase = phaseByContainers
+        // A pod that has done its work goes on until its sidecars have ended too.
+        let isOver = phase == "Succeeded" || phase == "Failed"
+        return isOver && containers.contains { $0.state.isRunning } ? "Running" : phase
+    }
+
+    private var phaseByContainers: String {
         if !record.failureReason.isEmpty { return "Failed" }
         let apps = containers.filter { $0.role == .app }
         let isStopped = record.wish == .stopped && !containers.contains { $0.state.isRunning }

@@ -102,7 +102,9 @@ extension PodWorker {
 
     private func pull(_ container: Container) async {
         do {
-            let image = try await node.images.obtain(container.image, policy: container.imagePullPolicy) { _ in }
+            let image = try await node.images.obtain(
+                container.image, policy: container.imagePullPolicy, registriesFile: node.configuration.registriesFile
+            ) { _ in }
             guard let index = index(of: container.name) else { return }
             accept(image, for: index)
         } catch {

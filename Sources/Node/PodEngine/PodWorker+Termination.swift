@@ -91,16 +91,23 @@ extension PodWorker {
         }
         guard isRunning() else { return }
         if remaining() > 0 {
-            do { try await sandbox.signal(name, stopSignal(name)) } catch {
-                logger.warning("container \(name): \(error)")
-            }
+            await send(stopSignal(name), to: name, sandbox)
             // The grace may be shortened meanwhile: requestStop wakes nobody here, so look again each second.
             while isRunning(), remaining() > 0, !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(min(max(remaining(), 0.001), 1)))
             }
         }
         guard isRunning(), !Task.isCancelled else { return }
-        do { try await sandbox.signal(name, SIGKILL) } catch { logger.warning("container \(name): \(error)") }
+        await send(SIGKILL, to: name, sandbox)
+    }
+
+    /// A container that has ended meanwhile is what was wanted.
+    private func send(_ signal: Int32, to name: String, _ sandbox: Sandbox) async {
+        do {
+            try await sandbox.signal(name, signal)
+        } catch {
+            if !error.isNotRunning && !error.isSandboxGone { logger.warning("container \(name): \(error)") }
+        }
     }
 
     private func stopSignal(_ name: String) -> Int32 {

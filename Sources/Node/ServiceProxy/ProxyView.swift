@@ -140,11 +140,18 @@ extension ProxyView {
     }
 
     private static func json(_ service: Service) -> JSONValue {
-        .object(
-            JSONObject([
-                ("namespace", .string(service.namespace)), ("name", .string(service.name)),
-                ("port", .string(service.port)), ("frontends", .array(service.frontends.map(json))),
-            ]))
+        var object = JSONObject([
+            ("namespace", .string(service.namespace)), ("name", .string(service.name)),
+            ("port", .string(service.port)),
+        ])
+        for view in service.frontends {
+            switch view.frontend {
+            case .cluster(let address, _, _): object["clusterIP"] = .string("\(address)")
+            case .node(_, let port): object["nodePort"] = .integer(Int64(port))
+            }
+        }
+        object["frontends"] = .array(service.frontends.map(json))
+        return .object(object)
     }
 
     private static func json(_ view: FrontendView) -> JSONValue {

@@ -1,12 +1,12 @@
 import CLinux
 import Glibc
-import Linux
 
-/// Removes a tree that a stranger made: names are bytes, not text, and the depth has no limit. Nothing outside of
-/// `name` is reached: symbolic links are removed, not followed.
+/// Removes a file or a tree that anybody may have made: names are bytes, not text, and the depth has no limit. Nothing
+/// outside of `name` is reached: symbolic links are removed, not followed, and no mount point is entered (EBUSY, EXDEV).
+/// Something already gone is fine.
 ///
 /// Needs two descriptors whatever the depth is: a directory inside is first moved up beside `name`, then emptied.
-func removeStrangeTree(_ name: [CChar], in parent: borrowing OwnedDescriptor, subject: String) throws(SystemError) {
+public func removeTree(_ name: [CChar], in parent: borrowing OwnedDescriptor, subject: String) throws(SystemError) {
     if unlinkat(parent.number, name, 0) == 0 || errno == ENOENT { return }
     guard errno == EISDIR || errno == EPERM else { throw SystemError("unlinkat", subject) }
     var pending = [name]
@@ -14,7 +14,7 @@ func removeStrangeTree(_ name: [CChar], in parent: borrowing OwnedDescriptor, su
     while let directory = pending.last {
         let opened = cl_openat2(
             parent.number, directory, UInt64(O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), 0,
-            Resolve([.beneath, .noSymlinks]).rawValue)
+            Resolve([.beneath, .noSymlinks, .sameMount]).rawValue)
         let descriptor = OwnedDescriptor(owning: try check(opened, "openat2", subject))
         var moved: [[CChar]] = []
         for child in try namesAsBytes(in: descriptor, subject: subject) {
@@ -33,8 +33,8 @@ func removeStrangeTree(_ name: [CChar], in parent: borrowing OwnedDescriptor, su
     }
 }
 
-/// As above, by the path of one of the store's own directories. Something already gone is fine.
-func removeStrangeTree(_ path: String) throws(SystemError) {
+/// As above, by path.
+public func removeTree(_ path: String) throws(SystemError) {
     let parent: OwnedDescriptor
     do {
         parent = try OwnedDescriptor(opening: parentDirectory(of: path), flags: O_RDONLY | O_DIRECTORY)
@@ -42,7 +42,7 @@ func removeStrangeTree(_ path: String) throws(SystemError) {
         if error.errno == ENOENT { return }
         throw error
     }
-    try removeStrangeTree(Array(lastComponent(of: path).utf8CString), in: parent, subject: path)
+    try removeTree(Array(lastComponent(of: path).utf8CString), in: parent, subject: path)
 }
 
 /// The names in an open directory, NUL-terminated.
