@@ -86,7 +86,7 @@ extension NodeTests {
                 // From a pod: to the others, and to itself (hairpin), which comes with another source address.
                 var answers: Set<String> = []
                 try await eventually("a pod reaches all, itself too") {
-                    answers.insert(try await node.exec("one", "wget -q -T 3 -O - http://\(address)/"))
+                    answers.insert(try await node.exec("one", "timeout 3 wget -q -O - http://\(address)/"))
                     return answers == ["one", "two"]
                 }
                 let rules = try await node.host.run(["nft", "list", "table", "ip", "swiftlet-proxy"]).orFail().output
@@ -123,7 +123,14 @@ extension NodeTests {
 
         @Test func carryDatagrams() async throws {
             try await Node.with { node in
-                let pod = Node.manifest("echo", "exec nc -u -l -p 5353 -e cat").replacing("nc -u -l", with: "nc -lu")
+                // The host's perl: busybox has no server of datagrams.
+                let script =
+                    "$s = IO::Socket::INET->new(LocalPort => 5353, Proto => q(udp)) or die; "
+                    + "while ($s->recv($m, 999)) { $s->send($m) }"
+                let pod = Node.manifest(
+                    "echo", "exec chroot /host perl -MIO::Socket -e '\(script)'",
+                    pod: "volumes: [{name: host, hostPath: {path: /}}]",
+                    container: "volumeMounts: [{name: host, mountPath: /host}]")
                 let port = "{port: 53, targetPort: 5353, protocol: UDP}"
                 try node.place([
                     ("pod.yaml", pod), ("service.yaml", service(app: "echo", type: "ClusterIP", port: port)),
@@ -163,7 +170,7 @@ extension NodeTests {
                 let address = try await node.wait(for: "two", phase: "Running").podIP
                 try await node.wait(for: "one", phase: "Running")
                 try await eventually("pod to pod") {
-                    try await node.exec("one", "wget -q -T 3 -O - http://\(address):8080/") == "two"
+                    try await node.exec("one", "timeout 3 wget -q -O - http://\(address):8080/") == "two"
                 }
                 #expect(try await node.fetch("http://\(address):8080/").trimmed == "two", "host to pod")
                 // The world outside knows no pod's address: it can only answer the node's.

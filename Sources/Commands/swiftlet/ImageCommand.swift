@@ -63,7 +63,7 @@ struct ImagePullCommand: AsyncParsableCommand {
             renderer.finish()
         } catch {
             renderer.finish()
-            throw error
+            throw CommandError((error as? ImageError)?.description(of: self.reference) ?? "\(error)")
         }
         printResult(image, named: reference.description, quiet: quiet)
     }

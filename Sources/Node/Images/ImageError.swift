@@ -78,6 +78,11 @@ public enum ImageError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 extension ImageError {
+    /// What happened to `image`: the description, with the image's name in front where it does not stand in it already.
+    public func description(of image: String) -> String {
+        description.contains(image) ? description : "image \(image): \(description)"
+    }
+
     /// A failed system call, told apart where a person would act differently.
     init(_ error: SystemError) {
         let full = error.errno == ENOSPC || error.errno == EDQUOT

@@ -153,8 +153,8 @@ public actor PodEngine {
                     progress(container.image, event)
                 }
             } catch {
-                let name = "\(error)".contains(container.image) ? "" : "image \(container.image): "
-                throw PodError(.image, "pod \(pod.metadata.name): container \(container.name): \(name)\(error)")
+                let reason = error.description(of: container.image)
+                throw PodError(.image, "pod \(pod.metadata.name): container \(container.name): \(reason)")
             }
         }
         let uid = try take(pod, tree: tree, uid: nil, source: source, fetched: fetched)
