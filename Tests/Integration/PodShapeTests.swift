@@ -46,7 +46,8 @@ private let shapes: [ContainerCase] = [
         "hostPID shows the host's processes", "[ $(ls /proc | grep -c '^[0-9]') -gt 3 ] && echo many", "many",
         pod: "hostPID: true"),
     .init("an exit code is kept", "echo gone; exit 42", "gone", exitCode: 42),
-    .init("a signal's end is 128 + its number", "sh -c 'kill -SEGV $$$$'; exit $?", exitCode: 139),
+    .init(
+        "a signal's end is 128 + its number", "sh -c 'kill -SEGV $$$$'; exit $?", "Segmentation fault", exitCode: 139),
     .init(
         "a last line without its end is a line", "printf 'no end'", "no end"),
     .init(

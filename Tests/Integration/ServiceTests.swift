@@ -174,17 +174,16 @@ extension NodeTests {
                 }
                 #expect(try await node.fetch("http://\(address):8080/").trimmed == "two", "host to pod")
                 // The world outside knows no pod's address: it can only answer the node's.
+                let answer =
+                    "$s = IO::Socket::INET->new(Listen => 1, LocalPort => 7000) or die; print { $c = $s->accept } $c->peerhost"
                 let listener = try node.host.start(
-                    ["busybox", "nc", "-l", "-p", "7000", "-e", "cat", "/proc/net/tcp"],
-                    log: "\(node.host.directory)/nc",
-                    outside: true)
-                var peers = ""
+                    ["perl", "-MIO::Socket", "-e", answer], log: "\(node.host.directory)/listener", outside: true)
+                var peer = ""
                 try await eventually("pod to outside") {
-                    peers = try await node.exec("one", "nc -w 3 \(TestHost.outsideAddress) 7000 </dev/null")
-                    return !peers.isEmpty
+                    peer = try await node.exec("one", "nc -w 3 \(TestHost.outsideAddress) 7000 </dev/null")
+                    return !peer.isEmpty
                 }
-                #expect(
-                    peers.contains("0A0200C0"), "the connection comes from 192.0.2.10, in /proc/net/tcp's own order")
+                #expect(peer == TestHost.address, "the world sees the node's address")
                 _ = try await listener.waitForEnd(seconds: 5)
             }
         }
