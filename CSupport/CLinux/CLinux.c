@@ -209,3 +209,30 @@ pid_t cl_spawn(const char *path, char *const argv[], char *const envp[], const i
   }
   return pid;
 }
+
+static void *write_and_forget(void *argument) {
+  char *path = argument;
+  const char *text = path + strlen(path) + 1;
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd >= 0) {
+    // Nobody waits for the outcome: see the header.
+    ssize_t ignored = write(fd, text, strlen(text));
+    (void)ignored;
+    close(fd);
+  }
+  free(path);
+  return NULL;
+}
+
+int cl_write_detached(const char *path, const char *text) {
+  size_t length = strlen(path) + 1;
+  char *copy = malloc(length + strlen(text) + 1);
+  if (copy == NULL) return -1;
+  strcpy(copy, path);
+  strcpy(copy + length, text);
+  pthread_t thread;
+  int error = pthread_create(&thread, NULL, write_and_forget, copy);
+  if (error != 0) return free(copy), errno = error, -1;
+  pthread_detach(thread);
+  return 0;
+}

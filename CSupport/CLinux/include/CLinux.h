@@ -86,6 +86,9 @@ int cl_peer_credentials(int sock, pid_t *pid, uid_t *uid, gid_t *gid);
 /// The pid, or -1 with the errno of the step that failed, exec included.
 pid_t cl_spawn(const char *path, char *const argv[], char *const envp[], const int *fds, size_t nfds, bool setsid);
 
+/// Writes `text` to the file at `path` on a thread of its own that nobody waits for. 0, or -1 where there is no thread.
+int cl_write_detached(const char *path, const char *text);
+
 /// setns(2) into the network namespace `nsfd` on the calling thread, socket(domain, type, protocol), and back.
 int cl_socket_in_netns(int nsfd, int domain, int type, int protocol);
 

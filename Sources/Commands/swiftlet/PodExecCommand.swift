@@ -1,4 +1,5 @@
 import ArgumentParser
+import Cgroups
 import ControlSocket
 import JSONTree
 import Linux
@@ -42,6 +43,7 @@ struct PodExecCommand: ParsableCommand {
     }
 
     func run() throws {
+        CgroupMigration.expectSoon()
         let hasTerminal = isatty(STDIN_FILENO) == 1
         if usesTerminal, passesInput, !hasTerminal { warn("standard input is no terminal: it is passed on as it is") }
         let request: JSONValue = [

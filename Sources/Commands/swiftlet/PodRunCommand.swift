@@ -1,4 +1,5 @@
 import ArgumentParser
+import Cgroups
 import ControlSocket
 import JSONTree
 import Linux
@@ -28,6 +29,7 @@ struct PodRunCommand: ParsableCommand {
     var files: [String]
 
     func run() throws {
+        CgroupMigration.expectSoon()
         let manifests = try files.map(read)
         let agent = AgentConnection(options: options)
         let report = RunReport()
