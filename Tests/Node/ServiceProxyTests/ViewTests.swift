@@ -40,7 +40,8 @@ import Testing
     @Test func asJSONItHasTheSame() throws {
         #expect(
             try view().matching("dns").json.text() == """
-                {"services":[{"namespace":"default","name":"dns","port":"dns","frontends":[{"type":"ClusterIP",\
+                {"services":[{"namespace":"default","name":"dns","port":"dns","clusterIP":"10.96.0.53","frontends":[{\
+                "type":"ClusterIP",\
                 "address":"10.96.0.53","port":53,"protocol":"UDP","policy":"random","slots":2,"endpoints":[\
                 {"address":"10.244.0.7","port":5353,"slots":[0]},{"address":"10.244.0.8","port":5353,"slots":[1]}]}]}]}
                 """)
