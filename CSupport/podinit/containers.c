@@ -119,7 +119,7 @@ static bool open_standard(struct container *container, const struct plan *plan, 
   for (int i = 0; i < 3; i++) standard[i] = plan_descriptor(plan, process->standard[i]);
   for (int i = 0; i < 2 && !(process->flags & PI_TERMINAL); i++) {
     if (standard[i + 1] >= 0) continue;
-    if (pipe2(pipes[i], O_CLOEXEC) < 0) return false;
+    if (pipe2(pipes[i], O_CLOEXEC) < 0) return close_fd(&pipes[0][0]), false;
     standard[i + 1] = ends[i] = pipes[i][1];
   }
   return log_read_from(container->log, pipes[0][0], pipes[1][0]) == 0;
@@ -134,13 +134,17 @@ static pid_t clone_child(uint64_t flags, int *pidfd, int cgroup) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = (uint64_t)cgroup;
   }
+  if (sandbox_enter_processes(!(flags & CLONE_NEWPID)) < 0) return -1;
   pid_t pid = sys_clone3(&arguments);
   if (pid < 0 && errno == EINVAL) {
     // podinit handles no signal, so that nothing is lost without CLONE_CLEAR_SIGHAND (Linux 5.5).
     arguments.flags &= ~(uint64_t)CLONE_CLEAR_SIGHAND;
     pid = sys_clone3(&arguments);
   }
-  return pid;
+  if (pid == 0) return 0;
+  int error = errno;
+  if (sandbox_enter_processes(false) < 0) _exit(72);  // the go-between of an exec would count in the wrong namespace
+  return errno = error, pid;
 }
 
 static bool launch(struct container *container, const struct plan *plan, const struct container_plan *decoded,
@@ -171,7 +175,6 @@ static bool launch(struct container *container, const struct plan *plan, const s
   if (!good) return close_fd(&pair[0]), false;
   container->status.pid = (uint32_t)container->pid;
   container->report.fd = pair[0];
-  if (podinit.pid != (uint32_t)getpid()) read_pid(container->pidfd, &container->status.pid);
   if (watch_add(&container->report, EPOLLIN) == 0) return true;
   kill(container->pid, SIGKILL);
   container->failed = true;

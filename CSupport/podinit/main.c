@@ -16,7 +16,7 @@
 
 #include "system.h"
 
-struct podinit podinit = {.epoll = -1, .processes = -1, .exits = -1, .listener = 3};
+struct podinit podinit = {.epoll = -1, .processes = -1, .exits = -1, .listener = 3, .first = -1, .outside = -1};
 
 int64_t now(void) {
   struct timespec time;
@@ -67,17 +67,19 @@ static void reap(void) {
     int status;
     pid_t pid = waitpid(-1, &status, WNOHANG | __WALL);
     if (pid <= 0) return;
+    if (pid == podinit.first_pid) {
+      // Without its first process the shared PID namespace is dead: the agent makes another sandbox.
+      podinit.first_pid = 0;
+      podinit.shutting_down = true;
+      containers_kill();
+      continue;
+    }
     // Others are orphans of containers and the go-betweens of execs.
     if (!container_reaped(pid, status)) exec_reaped(pid, status);
   }
 }
 
 static struct watch signals;
-
-int signals_inherited(void) {
-  watch_remove(&signals);
-  return watch_add(&signals, EPOLLIN);
-}
 
 static void signals_ready(struct watch *watch, uint32_t events) {
   (void)events;
@@ -106,6 +108,8 @@ int main(void) {
   sigprocmask(SIG_SETMASK, &all, NULL);
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) die("podinit: prctl PR_SET_DUMPABLE");
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) die("podinit: prctl PR_SET_CHILD_SUBREAPER");
+  // A session of its own: what is sent to the process group of whoever started the agent is not meant for the pods.
+  setsid();
   prctl(PR_SET_NAME, "podinit", 0, 0, 0);
   if (sys_close_range(4, ~0U, 0) < 0) die("podinit: close_range");
 
@@ -141,6 +145,7 @@ int main(void) {
       watch->ready(watch, event.events);
     }
     if (podinit.shutting_down && !containers_any_alive()) {
+      sandbox_end_processes();
       // The client learns that all is over from the closed socket.
       _exit(0);
     }

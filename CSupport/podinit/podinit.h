@@ -19,8 +19,6 @@ struct watch {
 int watch_add(struct watch *watch, uint32_t events);
 void watch_remove(struct watch *watch);
 #define CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
-/// To be called in a fork that goes on with the loop: a signalfd in an epoll set belongs to the process that added it.
-int signals_inherited(void);
 
 /// What the whole process knows.
 struct podinit {
@@ -28,6 +26,9 @@ struct podinit {
   int processes;  // a private procfs of the PID namespace that podinit was started in
   int exits;      // directory of the exit records
   int listener;
+  int first;         // pidfd of process 1 of the PID namespace that the containers share; -1 if they share none
+  int outside;       // podinit's own PID namespace, if there is another
+  pid_t first_pid;
   uint32_t pid;      // as the agent sees it
   uint32_t notes;    // enum pi_note
   bool ready;        // PI_SANDBOX was done
@@ -122,6 +123,11 @@ bool handle_request(struct client *client, const struct pi_header *header, const
 // ---- sandbox.c ----
 
 bool sandbox_apply(const struct plan *plan, const struct sandbox_plan *sandbox, struct failure *failure);
+/// What is cloned next begins in the PID namespace that the containers share, or (false) in podinit's own again.
+/// Nothing to do where there is only one.
+int sandbox_enter_processes(bool shared);
+/// Ends process 1 of the shared PID namespace, and with it all that is left there; reaps it.
+void sandbox_end_processes(void);
 /// Opens the network namespace and a route socket inside it.
 bool sandbox_network(int fds[2], struct failure *failure);
 /// Writes "0" to every cgroup.procs file of the list. Safe between clone and exec.

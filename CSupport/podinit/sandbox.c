@@ -3,14 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "system.h"
@@ -60,28 +66,82 @@ static bool own_root(struct failure *failure) {
   return good;
 }
 
-/// podinit becomes process 1 of a new PID namespace: its child goes on, as a child of whoever started podinit.
-static bool become_first_process(struct failure *failure) {
-  int numbers[2];
-  if (unshare(CLONE_NEWPID) < 0) return fail(failure, PI_STEP_NAMESPACE, errno, "pid");
-  if (pipe2(numbers, O_CLOEXEC) < 0) return fail(failure, PI_STEP_NAMESPACE, errno, "pipe");
-  struct clone_args arguments = {.flags = CLONE_PARENT};
+enum { NOBODY = 65535 };
+
+/// After this only waiting and ending are left, also for somebody who takes the process over with ptrace(2).
+static bool forbid_calls(void) {
+#if defined(__x86_64__)
+  const uint32_t architecture = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+  const uint32_t architecture = AUDIT_ARCH_AARCH64;
+#else
+#error "which AUDIT_ARCH_ is this?"
+#endif
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, architecture, 0, 6),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ppoll, 5, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_restart_syscall, 4, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 3, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/// Process 1 of the PID namespace that the containers of a pod share. They see it, and one with CAP_SYS_PTRACE may do
+/// with it what it likes; so it is not podinit, which has every right, but a process that has none: no capability, no
+/// descriptor, no system call. It reaps (the kernel does, for who ignores SIGCHLD) and ends with podinit.
+static _Noreturn void first_process(int ready) {
+  struct sigaction ignore = {.sa_handler = SIG_IGN};
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+  // The death signal comes last but the filter: a change of user takes it away.
+  bool good = dup2(ready, 0) == 0 && sys_close_range(1, ~0U, 0) == 0 && sigaction(SIGCHLD, &ignore, NULL) == 0 &&
+              setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+              setresuid(NOBODY, NOBODY, NOBODY) == 0 && syscall(SYS_capset, &header, none) == 0 &&
+              prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 &&
+              forbid_calls();
+  int error = good ? 0 : errno;
+  // Also fails if podinit died before the death signal was set.
+  if (write(0, &error, sizeof error) != sizeof error || !good) _exit(71);
+  close(0);
+  for (;;) syscall(SYS_ppoll, NULL, 0, NULL, NULL, 8);
+}
+
+static bool make_process_namespace(struct failure *failure) {
+  int ready[2];
+  podinit.outside = openat(podinit.processes, "self/ns/pid", O_RDONLY | O_CLOEXEC);
+  if (podinit.outside < 0 || pipe2(ready, O_CLOEXEC) < 0) return fail(failure, PI_STEP_NAMESPACE, errno, "pid");
+  struct clone_args arguments = {.flags = CLONE_NEWPID | CLONE_PIDFD,
+                                 .pidfd = (uint64_t)(uintptr_t)&podinit.first,
+                                 .exit_signal = SIGCHLD};
   pid_t pid = sys_clone3(&arguments);
-  if (pid < 0) return fail(failure, PI_STEP_CLONE, errno, "process 1");
-  if (pid > 0) {
-    // Only this side knows the number by which the outside calls the child.
-    if (write(numbers[1], &pid, sizeof pid) != sizeof pid) kill(pid, SIGKILL);
-    _exit(0);
-  }
-  close(numbers[1]);
-  ssize_t size = read(numbers[0], &pid, sizeof pid);
-  close(numbers[0]);
-  if (size != sizeof pid) _exit(71);
-  podinit.pid = (uint32_t)pid;
-  if (signals_inherited() < 0) return fail(failure, PI_STEP_NAMESPACE, errno, "signalfd");
-  // Now SO_PEERCRED names this process, also to an agent that comes later.
-  if (listen(podinit.listener, PI_CLIENTS_MAX) < 0) return fail(failure, PI_STEP_NAMESPACE, errno, "listen");
-  return true;
+  if (pid == 0) first_process(ready[1]);
+  int error = errno;
+  close(ready[1]);
+  if (pid < 0) return close(ready[0]), fail(failure, PI_STEP_CLONE, error, "process 1");
+  podinit.first_pid = pid;
+  ssize_t size = read(ready[0], &error, sizeof error);
+  close(ready[0]);
+  if (size != sizeof error) error = ECHILD;
+  return error == 0 || fail(failure, PI_STEP_NAMESPACE, error, "process 1");
+}
+
+int sandbox_enter_processes(bool shared) {
+  if (podinit.first < 0) return 0;
+  return setns(shared ? podinit.first : podinit.outside, CLONE_NEWPID);
+}
+
+void sandbox_end_processes(void) {
+  if (podinit.first < 0) return;
+  sys_pidfd_send_signal(podinit.first, SIGKILL);
+  // It ends when all others of its namespace have been reaped, execs by podinit.
+  while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR) {}
 }
 
 static bool write_sysctl(const char *path, const char *value, struct failure *failure) {
@@ -117,7 +177,7 @@ bool sandbox_apply(const struct plan *plan, const struct sandbox_plan *sandbox, 
   if ((flags & PI_SET_OOM_SCORE) && write_oom_score(podinit.processes, fixed->oom_score_adj, &podinit.notes) < 0)
     return fail(failure, PI_STEP_OOM_SCORE, errno, "podinit");
   if (!own_root(failure)) return false;
-  return !(flags & PI_SHARED_PID) || become_first_process(failure);
+  return !(flags & PI_SHARED_PID) || make_process_namespace(failure);
 }
 
 bool sandbox_network(int fds[2], struct failure *failure) {

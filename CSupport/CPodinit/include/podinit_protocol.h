@@ -142,7 +142,7 @@ enum pi_sandbox_flag {
   PI_NEW_NETWORK = 1,
   PI_NEW_IPC = 2,
   PI_NEW_UTS = 4,
-  PI_SHARED_PID = 8,      // podinit becomes process 1 of a new PID namespace that all containers share
+  PI_SHARED_PID = 8,      // a new PID namespace that all containers share, under a process 1 without rights
   PI_SET_OOM_SCORE = 16,  // oom_score_adj counts
 };
 struct pi_sysctl {

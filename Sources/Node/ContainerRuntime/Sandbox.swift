@@ -16,7 +16,7 @@ public final class Sandbox: Sendable {
     private let connection: PodinitConnection
     private let process: EndingProcess?
 
-    /// `started` is the process that this one started, which podinit still is unless it shares a PID namespace.
+    /// `started` is podinit where this process started it.
     private init(
         _ ready: pi_ready, _ connection: PodinitConnection, started: EndingProcess? = nil
     ) throws(LaunchError) {
@@ -52,7 +52,6 @@ public final class Sandbox: Sendable {
             let reply = try await connection.request(PI_SANDBOX, plan: encoded)
             return try Sandbox(try reply.decoded(pi_ready.self), connection, started: original)
         } catch {
-            // With a shared PID namespace the first process may have given way to another, so that both are told to go.
             _ = try? await connection.request(PI_SHUTDOWN)
             original?.kill()
             await original?.ended()

@@ -14,7 +14,8 @@ public struct SandboxPlan: Sendable {
     public var newIPC = true
     /// Whether the pod has its own UTS namespace (false with `hostNetwork`).
     public var newUTS = true
-    /// Whether all containers share one PID namespace in which podinit is process 1 (`shareProcessNamespace`).
+    /// Whether all containers share one PID namespace (`shareProcessNamespace`). Its process 1 is a child of podinit that
+    /// has no rights: containers may see it, and with CAP_SYS_PTRACE take it over.
     public var sharedPID = false
     /// Namespaced kernel parameters to set. A parameter of the host is refused.
     public var sysctls: [Sysctl] = []

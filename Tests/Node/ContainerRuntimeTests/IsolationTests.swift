@@ -111,6 +111,44 @@ import Testing
         }
     }
 
+    /// With CAP_SYS_PTRACE, which pods for debugging have, a container may take over any process that it sees: the one
+    /// that all containers see has nothing to give.
+    @Test func theFirstProcessOfASharedPIDNamespaceHasNoRights() async throws {
+        try await TestPod.with {
+            $0.sharedPID = true
+        } _: { pod in
+            let script = """
+                grep -E '^(Uid|CapPrm|CapEff|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/1/status | tr '\\t' ' '
+                ls /proc/1/fd | wc -l
+                """
+            let outcome = try await pod.run(script) {
+                $0.pidNamespace = .sandbox
+                $0.process.capabilities = CapabilitySets((try? .current()) ?? [])
+            }
+            let none = "0000000000000000"
+            #expect(
+                outcome.lines.map(\.text) == [
+                    "Uid: 65535 65535 65535 65535", "CapInh: \(none)", "CapPrm: \(none)", "CapEff: \(none)",
+                    "CapAmb: \(none)", "NoNewPrivs: 1", "Seccomp: 2", "0",
+                ])
+        }
+    }
+
+    @Test func aSandboxEndsWithTheFirstProcessOfItsSharedPIDNamespace() async throws {
+        try await TestPod.with {
+            $0.sharedPID = true
+        } _: { pod in
+            try await pod.start(["sleep", "1000"]) { $0.pidNamespace = .sandbox }
+            let children = try readText("/proc/\(pod.sandbox.pid)/task/\(pod.sandbox.pid)/children")
+            let first = try #require(children.split(separator: " ").first.flatMap { pid_t($0) })
+            try check(kill(first, SIGKILL), "kill")
+            var events: [SandboxEvent] = []
+            for await event in pod.sandbox.events { events.append(event) }
+            #expect(events.last == .gone)
+            #expect(try ExitRecord.read(directory: pod.exits).map(\.status.signal) == [SIGKILL])
+        }
+    }
+
     @Test func containersOfASharedPIDNamespaceSeeEachOther() async throws {
         try await TestPod.with {
             $0.sharedPID = true
@@ -118,8 +156,9 @@ import Testing
             let other = try await pod.start(["sleep", "1234"], name: "other") { $0.pidNamespace = .sandbox }
             #expect(try readText("/proc/\(other.pid)/cmdline") == "sleep\u{0}1234\u{0}")
             #expect(try readText("/proc/\(pod.sandbox.pid)/comm") == "podinit\n")
-            let outcome = try await pod.run("tr '\\0' ' ' </proc/1/cmdline; ps | grep -c 'sleep [1]234'; kill -KILL 1")
-            {
+            let outcome = try await pod.run(
+                "tr '\\0' ' ' </proc/1/cmdline; ps 2>/dev/null | grep -c 'sleep [1]234'; kill -KILL 1"
+            ) {
                 $0.pidNamespace = .sandbox
             }
             #expect(outcome.output.hasPrefix("podinit "))
