@@ -244,9 +244,15 @@ extension PodWorker {
 
     /// Runs a hook's command in a container; nil when it ended with 0, else what went wrong.
     func runHook(_ command: [String], in name: String, timeout: Int64?) async -> String? {
-        guard let sandbox, let plan = execPlan(name, command: command) else { return "the container is not running" }
+        guard let sandbox, let index = index(of: name), var plan = execPlan(name, command: command) else {
+            return "the container is not running"
+        }
         do {
+            // Under the container's limits and device rules, as all that runs in it.
+            let entrance = try node.cgroup(stored, record.containers[index].cgroup).processDescriptors()
+            plan.process.cgroupProcesses = entrance.numbers
             let process = try await sandbox.exec(in: name, plan)
+            withExtendedLifetime(entrance) {}
             let killer = timeout.map { seconds in
                 Task {
                     try await Task.sleep(for: .seconds(seconds))
