@@ -47,6 +47,12 @@ public actor PodEngine {
         let directory = "\(node.configuration.dataDirectory)/pods"
         var unread: Set<String> = []
         for name in (try? listDirectory(directory)) ?? [] {
+            guard PodUID(name) != nil else {
+                // What a removal that was cut off had moved here (``removeTree(_:)``). Containers wrote it: whatever is
+                // in it, it is no pod.
+                await node.janitor.remove("\(directory)/\(name)")
+                continue
+            }
             do {
                 let stored = try StoredPod.read(directory: "\(directory)/\(name)")
                 let worker = PodWorker(
