@@ -17,7 +17,8 @@ public struct PodOnDisk: Sendable, Hashable {
     public static func all(dataDirectory: String) -> [PodOnDisk] {
         let directory = "\(dataDirectory)/pods"
         let uids = (try? listDirectory(directory)) ?? []
-        return uids.compactMap { read("\(directory)/\($0)") }
+        // A name with a dot is what a removal that was cut off has left.
+        return uids.filter { !$0.hasPrefix(".") }.compactMap { read("\(directory)/\($0)") }
             .sorted { ($0.namespace, $0.name, $0.uid) < ($1.namespace, $1.name, $1.uid) }
     }
 

@@ -41,7 +41,7 @@ public struct Reset: Sendable {
         let named = Set(onDisk.map(\.uid))
         found += pods.filter { !named.contains($0) }.map { "what is left of pod \($0)" }
         found += Self.cgroups(of: pods, parent: settings.cgroupParent).map { "cgroup \($0.path)" }
-        found += Self.mounts(below: [dataDirectory, runDirectory]).map { "mount \($0)" }
+        found += Self.mounts(ofPodsBelow: [dataDirectory, runDirectory]).map { "mount \($0)" }
         found += Self.interfaces().map { "interface \($0)" }
         found += Self.tables().map { "nftables table ip \($0)" }
         for (directory, entries) in [(dataDirectory, Self.dataEntries), (runDirectory, Self.runEntries)] {
@@ -67,7 +67,7 @@ public struct Reset: Sendable {
             }
         }
         removeEmptyParents()
-        for mount in Self.mounts(below: [settings.dataDirectory, settings.runDirectory]).reversed() {
+        for mount in Self.mounts(ofPodsBelow: [settings.dataDirectory, settings.runDirectory]).reversed() {
             attempt("mount \(mount)") { try unmount(mount) }
         }
         attempt("pod network") { try PodNetwork.removeEverything(directory: "\(settings.dataDirectory)/network") }
@@ -138,15 +138,31 @@ public struct Reset: Sendable {
         }
     }
 
-    /// The mount points below these directories in this mount namespace, parents first.
-    private static func mounts(below directories: [String]) -> [String] {
-        let lines = ((try? readText("/proc/self/mountinfo")) ?? "").split(separator: "\n")
-        return lines.compactMap { line in
+    /// The mount points in this mount namespace that are inside a pod's directory, parents first. Elsewhere below these
+    /// directories nothing is mounted by us: a file system for images or logs, for example, is its owner's.
+    private static func mounts(ofPodsBelow directories: [String]) -> [String] {
+        let info = (try? readText("/proc/self/mountinfo")) ?? ""
+        // mountinfo knows no symbolic links, such as /var/run.
+        return mounts(in: info, ofPodsBelow: directories.map { resolved($0) })
+    }
+
+    static func mounts(in mountinfo: String, ofPodsBelow directories: [String]) -> [String] {
+        mountinfo.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ")
             guard fields.count > 4 else { return nil }
             let path = unescaped(fields[4])
-            return directories.contains { path.hasPrefix("\($0)/") } ? path : nil
+            let isPods = directories.contains { directory in
+                // Below `pods/<uid>/`, not `pods` or the directory of a pod itself.
+                path.hasPrefix("\(directory)/pods/") && path.dropFirst(directory.utf8.count + 6).contains("/")
+            }
+            return isPods ? path : nil
         }
+    }
+
+    private static func resolved(_ path: String) -> String {
+        guard let found = realpath(path, nil) else { return path }
+        defer { free(found) }
+        return String(cString: found)
     }
 
     /// mountinfo writes space, tab, newline and backslash as `\040` and so on (proc_pid_mountinfo(5)).

@@ -59,7 +59,8 @@ public struct ContainerRecord: Sendable, Hashable {
     }
 
     /// The run's own cgroup below the pod's: of each run another, so that the end of one never touches the next.
-    var cgroup: String { "\(name).\(attempt)" }
+    var cgroup: String { Self.cgroup(name, attempt: attempt) }
+    static func cgroup(_ name: String, attempt: Int) -> String { "\(name).\(attempt)" }
 
     /// Whether an init container has done its work, or a sidecar runs, so that what follows may start.
     var letsOthersStart: Bool {

@@ -2,6 +2,16 @@ import Linux
 
 /// The last lines of a container's log, out of the CRI format (`TIME stdout F text`).
 enum LogTail {
+    /// Of a container's log files those of runs before the last `kept` up to run number `attempt`: a container that
+    /// crashes for ever must not fill the disk.
+    static func files(of names: [String], beforeLast kept: Int, of attempt: Int) -> [String] {
+        names.filter { name in
+            let number = name.prefix { $0 != "." }
+            guard let run = Int(number), name.dropFirst(number.count).hasPrefix(".log") else { return false }
+            return run <= attempt - kept
+        }
+    }
+
     /// At most `lines` lines and `bytes` bytes of text; empty if there is no log.
     static func text(_ path: String, lines: Int, bytes: Int) -> String {
         guard let file = try? OwnedDescriptor(opening: path, flags: O_RDONLY | O_NOFOLLOW) else { return "" }

@@ -45,20 +45,33 @@ public actor PodEngine {
     public func adopt() async {
         warmUp()
         let directory = "\(node.configuration.dataDirectory)/pods"
+        var unread: Set<String> = []
         for name in (try? listDirectory(directory)) ?? [] {
+            guard PodUID(name) != nil else {
+                // What a removal that was cut off had moved here (``removeTree(_:)``). Containers wrote it: whatever is
+                // in it, it is no pod.
+                await node.janitor.remove("\(directory)/\(name)")
+                continue
+            }
             do {
                 let stored = try StoredPod.read(directory: "\(directory)/\(name)")
                 let worker = PodWorker(
-                    node: node, stored: stored, record: Self.readRecord(stored, "\(directory)/\(name)"))
+                    node: node, stored: stored, record: try Self.readRecord(stored, "\(directory)/\(name)"))
                 await worker.adopt()
                 add(worker)
             } catch {
+                if fileExists("\(directory)/\(name)/pod.json") {
+                    // It may run, and its volumes may be dear to somebody.
+                    node.logger.error("pod \(name) cannot be read and is left as it is: \(error)")
+                    unread.insert(name)
+                    continue
+                }
                 // Cut off while it was made: nothing of it has run.
                 node.logger.warning("\(directory)/\(name) holds no pod, removing it: \(error)")
                 await node.janitor.remove("\(directory)/\(name)")
             }
         }
-        await clearLeftovers()
+        await clearLeftovers(sparing: unread)
     }
 
     /// Compiles the seccomp program that most containers get, beside what else a start has to do.
@@ -73,16 +86,24 @@ public actor PodEngine {
         }
     }
 
-    private static func readRecord(_ stored: StoredPod, _ directory: String) -> PodRecord {
-        guard let bytes = try? readFile("\(directory)/status.json"), let tree = try? JSONValue.parse(bytes) else {
+    /// A record that is not there or (after a loss of power) not whole makes a new pod; one that cannot be read now is
+    /// an error.
+    private static func readRecord(_ stored: StoredPod, _ directory: String) throws(SystemError) -> PodRecord {
+        var bytes: [UInt8] = []
+        do {
+            bytes = try readFile("\(directory)/status.json")
+        } catch {
+            if error.errno != ENOENT { throw error }
+        }
+        guard let tree = try? JSONValue.parse(bytes) else {
             return PodRecord(pod: stored.pod, createdAt: Moment.now())
         }
         return PodRecord(pod: stored.pod, tree: tree)
     }
 
     /// What pods that are known no more have left: pause processes, addresses, pins.
-    private func clearLeftovers() async {
-        let known = Set(workers.withLock { $0.keys.map(\.text) })
+    private func clearLeftovers(sparing unread: Set<String>) async {
+        let known = Set(workers.withLock { $0.keys.map(\.text) }).union(unread)
         let directory = "\(node.configuration.runDirectory)/pods"
         for name in (try? listDirectory(directory)) ?? [] where !known.contains(name) {
             node.logger.warning("pod \(name) is known no more: ending what is left of it")
@@ -121,6 +142,9 @@ public actor PodEngine {
         let directory = "\(node.configuration.dataDirectory)/pods/\(stored.uid)"
         guard workers.withLock({ $0[stored.uid] }) == nil else {
             throw PodError(.alreadyExists, "a pod with uid \(stored.uid) exists already")
+        }
+        guard !fileExists("\(directory)/pod.json") else {
+            throw PodError(.alreadyExists, "\(directory) holds a pod that cannot be read")
         }
         do {
             try makeDirectories(directory, mode: 0o700)

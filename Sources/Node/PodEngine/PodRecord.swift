@@ -108,6 +108,9 @@ struct StoredPod: Sendable {
             guard let uid = tree["uid"]?.stringValue.flatMap(PodUID.init), let manifest = tree["pod"] else {
                 throw PodError(.internalError, "\(file): no uid or pod in it")
             }
+            guard uid.text == lastComponent(of: path) else {
+                throw PodError(.internalError, "\(file): of another pod, \(uid)")
+            }
             let source = tree["manifest"]?.stringValue.map { PodSource.manifest(path: $0) } ?? .command
             return StoredPod(uid: uid, pod: try Pod(tree: manifest), tree: manifest, source: source)
         } catch let error as PodError {

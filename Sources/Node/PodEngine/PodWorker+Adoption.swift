@@ -40,7 +40,7 @@ extension PodWorker {
     private func catchUp(with statuses: [ContainerStatus]) async {
         for status in statuses {
             guard let index = index(of: status.name), record.containers[index].attempt == Int(status.attempt) else {
-                if case .exited = status.state { try? await sandbox?.forget(status.name, attempt: status.attempt) }
+                if case .exited = status.state { await noteExit(status) }
                 continue
             }
             switch status.state {
@@ -64,7 +64,7 @@ extension PodWorker {
                         startedAt: since, finishedAt: Moment.now()))
             } else if container.isUnderWay {
                 record.containers[index].attempted = false
-                await discard(container)
+                await discard(EndedRun(name: container.name, attempt: container.attempt))
             }
         }
         save()

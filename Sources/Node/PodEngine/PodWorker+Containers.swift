@@ -105,7 +105,8 @@ extension PodWorker {
             let image = try await node.images.obtain(
                 container.image, policy: container.imagePullPolicy, registriesFile: node.configuration.registriesFile
             ) { _ in }
-            guard let index = index(of: container.name) else { return }
+            // A pod that is to end needs no image, and one that is gone would hold it for ever.
+            guard let index = index(of: container.name), record.wish == .running, !isDetached else { return }
             accept(image, for: index)
         } catch {
             guard let index = index(of: container.name), !Task.isCancelled else { return }
@@ -184,7 +185,7 @@ extension PodWorker {
             logger.error("container \(name): \(error)")
             noteRetry(name, message: "\(error)", first: 2, longest: 60)
             setWaiting(index, reason: reason, message: "\(error)")
-            await discard(record.containers[index])
+            await discard(EndedRun(name: name, attempt: attempt))
         }
         return .again
     }
@@ -224,8 +225,7 @@ extension PodWorker {
         record.containers[index].state = .terminated(
             Termination(exitCode: 128, reason: "StartError", message: message, startedAt: now, finishedAt: now))
         save()
-        let ended = record.containers[index]
-        Task { await discard(ended) }
+        Task { await discard(EndedRun(name: name, attempt: attempt)) }
     }
 
     private func runPostStart(_ name: String, _ attempt: Int, _ command: [String]) async {
@@ -244,12 +244,24 @@ extension PodWorker {
 
     /// Runs a hook's command in a container; nil when it ended with 0, else what went wrong.
     func runHook(_ command: [String], in name: String, timeout: Int64?) async -> String? {
-        guard let sandbox, let plan = execPlan(name, command: command) else { return "the container is not running" }
+        guard let sandbox, let index = index(of: name), var plan = execPlan(name, command: command) else {
+            return "the container is not running"
+        }
         do {
+            // Under the container's limits and device rules, as all that runs in it.
+            let entrance = try node.cgroup(stored, record.containers[index].cgroup).processDescriptors()
+            plan.process.cgroupProcesses = entrance.numbers
             let process = try await sandbox.exec(in: name, plan)
+            withExtendedLifetime(entrance) {}
             let killer = timeout.map { seconds in
                 Task {
-                    try await Task.sleep(for: .seconds(seconds))
+                    // The grace may be shortened meanwhile.
+                    let end = Moment.now() + seconds
+                    while true {
+                        let rest = min(end, stopDeadline ?? end) - Moment.now()
+                        if rest <= 0 { break }
+                        try await Task.sleep(for: .seconds(min(max(rest, 0.001), 1)))
+                    }
                     try? await process.signal(SIGKILL)
                 }
             }
@@ -261,9 +273,16 @@ extension PodWorker {
         }
     }
 
+    /// When the pod's grace is over, once it is to end.
+    private var stopDeadline: Moment? {
+        guard record.wish != .running, let since = record.stopRequestedAt else { return nil }
+        return since + record.grace
+    }
+
     /// Removes the writable layer and the cgroup of a run that is over.
-    func discard(_ container: ContainerRecord) async {
-        if let cgroup = try? node.cgroup(stored, container.cgroup) { await node.janitor.remove(cgroup) }
-        await node.janitor.remove(paths.attempt(container.name, container.attempt))
+    func discard(_ run: EndedRun) async {
+        let cgroup = ContainerRecord.cgroup(run.name, attempt: run.attempt)
+        if let cgroup = try? node.cgroup(stored, cgroup) { await node.janitor.remove(cgroup) }
+        await node.janitor.remove(paths.attempt(run.name, run.attempt))
     }
 }

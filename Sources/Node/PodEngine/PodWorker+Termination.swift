@@ -9,14 +9,11 @@ extension PodWorker {
 
     /// A container's main process ended: its exit is taken over into the record, then forgotten by the pause process.
     func noteExit(_ status: ContainerStatus) async {
-        guard let index = index(of: status.name) else { return }
+        guard let index = index(of: status.name), case .exited(let exit, let finishedAt) = status.state else { return }
         let attempt = Int(status.attempt)
-        guard record.containers[index].attempt == attempt, record.containers[index].state.termination == nil,
-            case .exited(let exit, let finishedAt) = status.state
-        else {
-            try? await sandbox?.forget(status.name, attempt: status.attempt)
-            return
-        }
+        endedRuns.append(EndedRun(name: status.name, attempt: attempt))
+        // What is known already is only cleared up after: an earlier agent may have died before it had.
+        guard record.containers[index].attempt == attempt, record.containers[index].isUnderWay else { return save() }
         let end = termination(
             of: record.containers[index], code: exit.code, signal: exit.signal,
             startedAt: Moment(nanoseconds: status.startedAt), finishedAt: Moment(nanoseconds: finishedAt))
@@ -28,10 +25,21 @@ extension PodWorker {
         logger.info(
             "container \(status.name) ended",
             metadata: ["reason": "\(end.reason)", "exitCode": "\(end.exitCode)", "attempt": "\(attempt)"])
-        let ended = record.containers[index]
         wake()
-        await discard(ended)
-        try? await sandbox?.forget(status.name, attempt: status.attempt)
+    }
+
+    /// Removes what a run has left, and only then lets the pause process forget it: what it remembers is what the next
+    /// agent has to clear up after. In the background, for a large tree must not hold up the next exit.
+    func clearUp(_ run: EndedRun) {
+        let sandbox = sandbox
+        Task {
+            await discard(run)
+            let old = LogTail.files(
+                of: (try? listDirectory(paths.log(run.name))) ?? [],
+                beforeLast: Int(node.configuration.logMaximumFiles), of: run.attempt)
+            for file in old { unlink("\(paths.log(run.name))/\(file)") }
+            try? await sandbox?.forget(run.name, attempt: UInt32(clamping: run.attempt))
+        }
     }
 
     /// What Kubernetes shows of an end: reason and message.
@@ -75,9 +83,15 @@ extension PodWorker {
 
     private func terminate(_ name: String, _ attempt: Int) async {
         let began = Moment.now()
+        var turn = began
+        // One grace for the whole pod. Whose turn comes late, after a hook or as a sidecar, still has two seconds, as
+        // with Kubernetes (kuberuntime, minimumGracePeriodInSeconds).
         func remaining() -> Double {
-            let grace = record.wish == .running ? spec.terminationGracePeriodSeconds : record.grace
-            return Double(grace) - (Moment.now() - max(record.stopRequestedAt ?? began, began))
+            let isStopping = record.wish != .running
+            let grace = Double(isStopping ? record.grace : spec.terminationGracePeriodSeconds)
+            let now = Moment.now()
+            let since = isStopping ? record.stopRequestedAt ?? began : began
+            return max(grace - (now - since), min(grace, 2) - (now - turn))
         }
         func isRunning() -> Bool {
             guard let index = index(of: name) else { return false }
@@ -90,6 +104,7 @@ extension PodWorker {
             }
         }
         guard isRunning() else { return }
+        turn = Moment.now()
         if remaining() > 0 {
             await send(stopSignal(name), to: name, sandbox)
             // The grace may be shortened meanwhile: requestStop wakes nobody here, so look again each second.
@@ -181,12 +196,14 @@ extension PodWorker {
         setSettled(true)
     }
 
-    /// Removes all that there is of the pod on disk; the record goes last, so that a removal that was cut off is
-    /// finished by the next agent.
+    /// Removes all that there is of the pod on disk. The manifest and the record go last, so that a removal that was cut
+    /// off is finished by the next agent; the manifest before the record, or a pod without one would begin anew.
     private func discardPod() async {
+        isDiscarded = true
         do { try node.images.unpin(owner: uid.text) } catch { logger.warning("cannot unpin images: \(error)") }
         await node.janitor.remove(paths.logs)
         for part in ["volumes", "containers", "etc", "exits"] { await node.janitor.remove("\(paths.data)/\(part)") }
+        await node.janitor.remove(paths.manifest)
         await node.janitor.remove(paths.data)
         logger.info("pod removed")
     }

@@ -32,11 +32,20 @@ actor PodWorker {
     private var eventReader: Task<Void, Never>?
     private var timer: Task<Void, Never>?
     var isDetached = false
+    /// Runs that have ended and are to be cleared up after once the record that says so is on disk.
+    var endedRuns: [EndedRun] = []
+    /// The pod's files are being removed: nothing is written any more.
+    var isDiscarded = false
     private let wakeups: AsyncStream<Void>
     private let wakeupSource: AsyncStream<Void>.Continuation
     private nonisolated let published: Mutex<PodSnapshot>
 
     enum Activity: Hashable { case pull(String), postStart(String), termination(String) }
+
+    struct EndedRun {
+        let name: String
+        let attempt: Int
+    }
 
     struct Retry {
         var notBefore: Moment
@@ -179,14 +188,19 @@ actor PodWorker {
 
     // MARK: - The record
 
-    /// Writes the record and shows it. A record that cannot be written is told, and written at the next change.
+    /// Writes the record and shows it. A record that cannot be written is told, and written at the next change; until
+    /// then the pause process keeps the exits that are in it.
     func save() {
+        defer { publish() }
+        guard !isDiscarded else { return }
         do {
             try writeFileAtomically(paths.status, record.tree.encoded(), mode: 0o600)
         } catch {
-            logger.error("cannot keep the pod's status: \(error)")
+            return logger.error("cannot keep the pod's status: \(error)")
         }
-        publish()
+        let runs = endedRuns
+        endedRuns = []
+        for run in runs { clearUp(run) }
     }
 
     func publish() {

@@ -124,17 +124,23 @@ struct Volumes {
         if number >= 0 { return OwnedDescriptor(owning: number) }
         if errno == EXDEV { throw PodError(.invalid, "subPath \"\(path)\" leads out of its volume") }
         if errno != ENOENT { throw SystemError("openat2", path) }
-        return try makeDirectory(path.split(separator: "/").filter { $0 != "." }[...], in: root)
+        // As open as the volume itself, whoever the container runs as (kubelet, SafeMakeDir).
+        var status = stat()
+        try check(fstat(root.number, &status), "fstat", path)
+        let parts = path.split(separator: "/").filter { $0 != "." }
+        return try makeDirectory(parts[...], in: root, mode: status.st_mode & 0o7777)
     }
 
     private func makeDirectory(
-        _ parts: ArraySlice<Substring>, in directory: borrowing OwnedDescriptor
+        _ parts: ArraySlice<Substring>, in directory: borrowing OwnedDescriptor, mode: mode_t
     ) throws(SystemError) -> OwnedDescriptor {
         guard let name = parts.first.map(String.init) else { return try directory.duplicate() }
-        if mkdirat(directory.number, name, 0o755) < 0 && errno != EEXIST { throw SystemError("mkdirat", name) }
+        let made = mkdirat(directory.number, name, 0o755) == 0
+        if !made && errno != EEXIST { throw SystemError("mkdirat", name) }
         let next = try OwnedDescriptor(
             opening: name, in: directory, flags: O_RDONLY | O_DIRECTORY, resolve: [.beneath, .noSymlinks])
-        return try makeDirectory(parts.dropFirst(), in: next)
+        if made { try check(fchmod(next.number, mode), "fchmod", name) }
+        return try makeDirectory(parts.dropFirst(), in: next, mode: mode)
     }
 
     private func detach(

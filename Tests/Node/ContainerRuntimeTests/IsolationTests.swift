@@ -156,8 +156,9 @@ import Testing
             let other = try await pod.start(["sleep", "1234"], name: "other") { $0.pidNamespace = .sandbox }
             #expect(try readText("/proc/\(other.pid)/cmdline") == "sleep\u{0}1234\u{0}")
             #expect(try readText("/proc/\(pod.sandbox.pid)/comm") == "podinit\n")
-            let outcome = try await pod.run("tr '\\0' ' ' </proc/1/cmdline; ps 2>/dev/null | grep -c 'sleep [1]234'; kill -KILL 1")
-            {
+            let outcome = try await pod.run(
+                "tr '\\0' ' ' </proc/1/cmdline; ps 2>/dev/null | grep -c 'sleep [1]234'; kill -KILL 1"
+            ) {
                 $0.pidNamespace = .sandbox
             }
             #expect(outcome.output.hasPrefix("podinit "))
