@@ -154,8 +154,10 @@ struct spawn_call {
 // Runs in the child, on its own stack, in the parent's memory: only async-signal-safe calls, no allocation.
 static int spawn_child(void *argument) {
   struct spawn_call *call = argument;
-  struct sigaction reset = {.sa_handler = SIG_DFL};
-  for (int signal = 1; signal < 65; signal++) sigaction(signal, &reset, NULL);
+  // The kernel's own structure, all zero: SIG_DFL. sigaction(3) refuses 32 and 33, which glibc keeps for itself, and
+  // they may have come to us ignored.
+  const unsigned long reset[8] = {0};
+  for (int signal = 1; signal < 65; signal++) syscall(SYS_rt_sigaction, signal, reset, NULL, 8);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);

@@ -1,5 +1,6 @@
 // TestSupport: what tests of the kernel stand on: a host of their own made of namespaces, commands run inside it with
 // time limits, counts of what is there before and after, and small images.
+import CLinux
 import Glibc
 import Linux
 import Synchronization
@@ -100,6 +101,21 @@ public func blocking<Result: Sendable>(_ body: @escaping @Sendable () throws -> 
             try startThread { continuation.resume(with: Swift.Result { try body() }) }
         } catch {
             continuation.resume(throwing: error)
+        }
+    }
+}
+
+/// Runs `body` on a thread in a mount namespace of its own, whose mounts reach nobody else and go with it, and with a
+/// umask of its own. What is to be expected of the outcome is said outside: the thread belongs to no test.
+public func inMountNamespace<Result: Sendable>(
+    _ body: @escaping @Sendable () throws -> Result
+) async throws -> Result {
+    try await blocking {
+        let thread = try NamespaceThread(unsharing: CLONE_NEWNS)
+        defer { thread.stop() }
+        return try thread.perform {
+            try check(mount(nil, "/", nil, UInt(CLinux.MS_REC | CLinux.MS_PRIVATE), nil), "mount", "/")
+            return try body()
         }
     }
 }

@@ -82,12 +82,18 @@ public func lastComponent(of path: String) -> String {
     path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
 }
 
-/// Makes a directory and its missing parents; what exists stays as it is.
+/// Makes a directory and its missing parents; what exists stays as it is. Something else in its place is EEXIST.
 public func makeDirectories(_ path: String, mode: mode_t = 0o755) throws(SystemError) {
-    if mkdir(path, mode) == 0 || errno == EEXIST { return }
-    guard errno == ENOENT, path != "/", !path.isEmpty else { throw SystemError("mkdir", path) }
-    try makeDirectories(parentDirectory(of: path), mode: mode)
-    if mkdir(path, mode) < 0 && errno != EEXIST { throw SystemError("mkdir", path) }
+    if mkdir(path, mode) == 0 { return }
+    if errno == ENOENT, path != "/", !path.isEmpty {
+        try makeDirectories(parentDirectory(of: path), mode: mode)
+        if mkdir(path, mode) == 0 { return }
+    }
+    guard errno == EEXIST else { throw SystemError("mkdir", path) }
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+        throw SystemError("mkdir", path, errno: EEXIST)
+    }
 }
 
 /// The names in a directory, without `.` and `..`, sorted. An absent directory fails with ENOENT.
