@@ -72,9 +72,15 @@ struct Node: Sendable {
 
     /// Starts the agent and waits until it answers.
     func startAgent(_ options: String...) async throws -> RunningProgram {
+        // `pod ps` alone would not tell: where no agent runs and no pod is on disk it answers by itself.
+        func readyCount() -> Int {
+            ((try? readText(log)) ?? "").split(separator: "\n").filter { $0.contains(" is ready: ") }.count
+        }
+        let before = readyCount()
         let agent = try host.start(
             [Self.binary, "node", "--manifests", manifests, "--log-level", "debug"] + options + directories,
             environment: Self.podinit, log: log)
+        try await eventually("the agent is ready") { readyCount() > before }
         try await eventually("the agent answers") { try await swiftlet("pod", "ps", "-o", "json").succeeded }
         return agent
     }
