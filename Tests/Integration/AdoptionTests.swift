@@ -106,6 +106,37 @@ extension NodeTests {
             }
         }
 
+        @Test func leavesAPodAloneWhoseFileCannotBeRead() async throws {
+            try await Node.with(agent: false) { node in
+                var agent = try await node.startAgent()
+                try await node.runPod(
+                    Node.manifest("kept", "echo x >/v/x; sleep 1000", pod: shared.pod, container: shared.container)
+                ).orFail()
+                let pod = try await node.wait(for: "kept", phase: "Running")
+                _ = try await agent.stop(SIGKILL)
+                let file = "\(node.data)/pods/\(pod.uid)/pod.json"
+                let content = try readFile(file)
+                try writeFileAtomically(file, Array("{".utf8))
+                // What an interrupted removal leaves, with what a container wrote into its volume.
+                let forged = "\(node.data)/pods/.removed-1-2-3"
+                try makeDirectories(forged)
+                try writeFileAtomically("\(forged)/pod.json", content)
+
+                agent = try await node.startAgent()
+                try await eventually("the agent has looked at all pods") { !fileExists(forged) }
+                try await eventually("no pod is listed") { try await node.pods().isEmpty }
+                #expect(fileExists("\(node.data)/pods/\(pod.uid)/volumes/v/x"))
+                _ = try await agent.stop(SIGKILL)
+
+                try writeFileAtomically(file, content)
+                _ = try await node.startAgent()
+                let again = try await node.wait(for: "kept", phase: "Running")
+                #expect(again.container("main")?["state"] == pod.container("main")?["state"])
+                try await node.swiftlet("pod", "rm", "-f", "kept").orFail()
+                #expect(!fileExists("\(node.data)/pods/\(pod.uid)"))
+            }
+        }
+
         @Test func twoAgentsDoNotShareARunDirectory() async throws {
             try await Node.with { node in
                 let second = try await node.swiftlet("node", "--manifests", node.manifests, seconds: 10)

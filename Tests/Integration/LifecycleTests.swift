@@ -75,6 +75,39 @@ extension NodeTests {
             }
         }
 
+        /// Main and sidecar ignore TERM: the second has what the first has left of the grace, but at least two seconds.
+        @Test func thePodsGraceIsOneForAllItsContainers() async throws {
+            try await Node.with { node in
+                let deaf = "[sh, -c, \"trap '' TERM; while :; do sleep 0.1; done\"]"
+                let manifest = """
+                    {apiVersion: v1, kind: Pod, metadata: {name: deaf}, spec: {
+                      initContainers: [{name: side, image: '\(Node.busybox)', restartPolicy: Always, command: \(deaf)}],
+                      containers: [{name: main, image: '\(Node.busybox)', command: \(deaf)}]}}
+                    """
+                try await node.runPod(manifest).orFail()
+                try await node.wait(for: "deaf", phase: "Running")
+                let time = try await ContinuousClock().measure {
+                    try await node.swiftlet("pod", "stop", "--grace", "5", "deaf").orFail()
+                }
+                #expect(time > .seconds(6.9) && time < .seconds(9.5), "\(time)")
+            }
+        }
+
+        @Test func hooksAreUnderTheContainersLimits() async throws {
+            try await Node.with { node in
+                let container = """
+                    lifecycle: {postStart: {exec: {command: [sh, -c, cat /proc/self/cgroup >/v/hook]}}}
+                    volumeMounts: [{name: v, mountPath: /v}]
+                    """
+                let pod = "volumes: [{name: v, emptyDir: {}}]"
+                let script = "cat /proc/self/cgroup >/v/main; sleep 1000"
+                try await node.runPod(Node.manifest("hooked", script, pod: pod, container: container)).orFail()
+                try await node.wait(for: "hooked", phase: "Running")
+                let same = try await node.exec("hooked", "test -s /v/hook && cmp /v/hook /v/main && echo same")
+                #expect(same == "same")
+            }
+        }
+
         @Test func orphansAreReaped() async throws {
             try await Node.with { node in
                 let script = "for i in $(seq 20); do (sleep 0.01 &) ; done; sleep 1000"

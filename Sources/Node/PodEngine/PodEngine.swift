@@ -45,7 +45,8 @@ public actor PodEngine {
     public func adopt() async {
         warmUp()
         let directory = "\(node.configuration.dataDirectory)/pods"
-        var unread: Set<String> = []
+        var known: Set<String> = []
+        var adoptions: [Task<Void, Never>] = []
         for name in (try? listDirectory(directory)) ?? [] {
             guard PodUID(name) != nil else {
                 // What a removal that was cut off had moved here (``removeTree(_:)``). Containers wrote it: whatever is
@@ -57,13 +58,18 @@ public actor PodEngine {
                 let stored = try StoredPod.read(directory: "\(directory)/\(name)")
                 let worker = PodWorker(
                     node: node, stored: stored, record: try Self.readRecord(stored, "\(directory)/\(name)"))
-                await worker.adopt()
-                add(worker)
+                known.insert(name)
+                // At the same time, for one pause process that does not answer must not hold up the others.
+                adoptions.append(
+                    Task {
+                        await worker.adopt()
+                        add(worker)
+                    })
             } catch {
                 if fileExists("\(directory)/\(name)/pod.json") {
                     // It may run, and its volumes may be dear to somebody.
                     node.logger.error("pod \(name) cannot be read and is left as it is: \(error)")
-                    unread.insert(name)
+                    known.insert(name)
                     continue
                 }
                 // Cut off while it was made: nothing of it has run.
@@ -71,7 +77,24 @@ public actor PodEngine {
                 await node.janitor.remove("\(directory)/\(name)")
             }
         }
-        await clearLeftovers(sparing: unread)
+        await wait(for: adoptions)
+        await clearLeftovers(sparing: known)
+    }
+
+    /// Waits until all pods are taken up, but not for ever: one that is stuck is led as soon as it answers.
+    private func wait(for adoptions: [Task<Void, Never>]) async {
+        let (done, source) = AsyncStream.makeStream(of: Void.self)
+        Task {
+            for adoption in adoptions { await adoption.value }
+            source.finish()
+        }
+        let alarm = Task {
+            try await Task.sleep(for: .seconds(10))
+            node.logger.error("a pod's pause process does not answer; the others are led without it")
+            source.finish()
+        }
+        for await _ in done {}
+        alarm.cancel()
     }
 
     /// Compiles the seccomp program that most containers get, beside what else a start has to do.
@@ -102,8 +125,8 @@ public actor PodEngine {
     }
 
     /// What pods that are known no more have left: pause processes, addresses, pins.
-    private func clearLeftovers(sparing unread: Set<String>) async {
-        let known = Set(workers.withLock { $0.keys.map(\.text) }).union(unread)
+    private func clearLeftovers(sparing spared: Set<String>) async {
+        let known = Set(workers.withLock { $0.keys.map(\.text) }).union(spared)
         let directory = "\(node.configuration.runDirectory)/pods"
         for name in (try? listDirectory(directory)) ?? [] where !known.contains(name) {
             node.logger.warning("pod \(name) is known no more: ending what is left of it")
