@@ -56,9 +56,15 @@ actor LayerJob: OwnThreadActor {
             }
             try check(unlink(partial), "unlink", partial)
         case .file(let directory, let path):
+            // O_NONBLOCK: a FIFO in a stranger's directory must not hold us up.
             let opened = cl_openat2(
-                directory.number, path, UInt64(O_RDONLY | O_CLOEXEC), 0, Resolve.inRoot.rawValue)
+                directory.number, path, UInt64(O_RDONLY | O_CLOEXEC | O_NONBLOCK), 0, Resolve.inRoot.rawValue)
             let file = OwnedDescriptor(owning: try check(opened, "openat2", path))
+            var status = stat()
+            try check(fstat(file.number, &status), "fstat", path)
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                throw ImageError.damagedLayer(descriptor.digest, reason: "\(printable(path)) is no file")
+            }
             try unpack(file.number, verifying: true)
         }
         report(.done, descriptor.size)

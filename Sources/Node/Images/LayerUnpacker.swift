@@ -120,6 +120,10 @@ extension LayerUnpacker {
                 throw .archive(.damaged("\(printable(path.text)): a symbolic link to nothing"))
             }
             try create(path, parent) { symlinkat(target, parent, $0) }
+        case S_IFCHR where !options.isLayer, S_IFBLK where !options.isLayer, S_IFIFO where !options.isLayer:
+            // Unlike a container's, such a file would be opened here, by root: opening some devices does things, and
+            // opening a FIFO waits.
+            throw .hostile(path.text, "a device or FIFO, which no image archive has")
         case S_IFCHR, S_IFBLK:
             let device = cl_makedev(
                 UInt32(truncatingIfNeeded: archive_entry_rdevmajor(entry)),

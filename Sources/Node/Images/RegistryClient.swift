@@ -87,7 +87,7 @@ final class RegistryClient: Sendable {
 
     /// What an error's answer says, on one line.
     func message(of response: HTTPClientResponse) async -> String {
-        let status = "HTTP \(response.status.code) \(response.status.reasonPhrase)"
+        let status = printable("HTTP \(response.status.code) \(response.status.reasonPhrase)")
         guard let body = try? await response.body.collect(upTo: 64 << 10) else { return status }
         let tree = try? JSONValueOfBody.parse(body)
         guard let error = tree?["errors"]?[0] else { return status }

@@ -41,14 +41,7 @@ final class Transaction: Sendable {
 
     /// Removes what the transaction did not move elsewhere.
     func end() throws(ImageError) {
-        try system { () throws(SystemError) in
-            for name in try listDirectory(directory) where name != "lock" && name != "claims.json" {
-                try removeTree("\(directory)/\(name)")
-            }
-        }
-        try store.exclusively { () throws(ImageError) in
-            try system { () throws(SystemError) in try removeTree(directory) }
-        }
+        try store.empty(directory)
     }
 }
 
@@ -88,8 +81,22 @@ extension ImageStore {
                 }
             }
             guard let dead else { continue }
-            try system { () throws(SystemError) in try removeTree(directory) }
+            try empty(directory)
             withExtendedLifetime(dead) {}
+        }
+    }
+
+    /// Removes a transaction's directory; the caller holds its lock. What takes long goes first and beside no lock of the
+    /// store, inside the directory, where no other process looks; the rest under the store's lock, or somebody who
+    /// sweeps would put a lock of its own into what is being removed.
+    fileprivate func empty(_ directory: String) throws(ImageError) {
+        try system { () throws(SystemError) in
+            for name in try listDirectory(directory) where name != "lock" && name != "claims.json" {
+                try removeTree("\(directory)/\(name)")
+            }
+        }
+        try exclusively { () throws(ImageError) in
+            try system { () throws(SystemError) in try removeTree(directory) }
         }
     }
 

@@ -50,12 +50,15 @@ struct ServiceAllocations: Sendable, Hashable {
         // What is held already, for the Services that still want it.
         for service in desired {
             let key = Self.key(of: service)
-            if let grant = grants[key] { ledger.take(grant.wanted(by: service, in: range), for: key) }
+            if let grant = grants[key] {
+                ledger.take(ledger.left(of: grant.wanted(by: service, in: range), for: key), for: key)
+            }
         }
         for service in desired {
             do throws(ServiceConflict) {
-                let held = grants[Self.key(of: service)]?.wanted(by: service, in: range) ?? Grant()
-                grants[Self.key(of: service)] = try ledger.explicit(service, held: held)
+                let key = Self.key(of: service)
+                let held = grants[key]?.wanted(by: service, in: range) ?? Grant()
+                grants[key] = try ledger.explicit(service, held: ledger.left(of: held, for: key))
                 accepted.append(service)
             } catch {
                 conflicts.append(error)
@@ -70,6 +73,12 @@ struct ServiceAllocations: Sendable, Hashable {
                 services.append(service.applying(grant))
             } catch {
                 conflicts.append(error)
+            }
+        }
+        // Of a grant that is kept but not used, somebody else may have been given a part: then it is theirs.
+        for conflict in conflicts {
+            if let grant = grants[conflict.service] {
+                grants[conflict.service] = ledger.left(of: grant, for: conflict.service)
             }
         }
         return (services, conflicts)
@@ -108,6 +117,14 @@ private struct Ledger {
     mutating func take(_ grant: Grant, for owner: String) {
         if !grant.clusterIP.isEmpty, grant.clusterIP != "None" { addresses[grant.clusterIP] = owner }
         for port in grant.nodePorts.values { ports[port] = owner }
+    }
+
+    /// The part of `grant` that nobody but `owner` has.
+    func left(of grant: Grant, for owner: String) -> Grant {
+        var left = grant
+        if let other = addresses[grant.clusterIP], other != owner { left.clusterIP = "" }
+        left.nodePorts = grant.nodePorts.filter { (ports[$0.value] ?? owner) == owner }
+        return left
     }
 
     /// Takes what the Service asks for by number, on top of what it holds.

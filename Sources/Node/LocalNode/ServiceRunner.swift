@@ -95,6 +95,8 @@ actor ServiceRunner {
             failure = ""
             return true
         } catch {
+            // Whether the rules are the former ones, the wanted ones or neither is unknown now.
+            applied = nil
             if "\(error)" != failure { logger.error("cannot set the Services' rules, trying again: \(error)") }
             failure = "\(error)"
             return false

@@ -58,6 +58,25 @@ import Testing
         #expect(try store.owners().isEmpty)
     }
 
+    @Test("several who clear up after one dead pull at once do not get in each other's way")
+    func sweepingTogether() async throws {
+        let directory = try TemporaryDirectory()
+        let store = try directory.store()
+        let transactions = "\(directory.path)/images/tmp"
+        for round in 0..<10 {
+            let dead = "\(transactions)/1-\(round)"
+            for layer in 0..<40 { try makeDirectories("\(dead)/layer/usr/\(layer)/share/doc") }
+            try writeFileAtomically("\(dead)/lock", [])
+            try writeFileAtomically("\(dead)/claims.json", Array("[]".utf8))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<6 { group.addTask { try await onOwnThread { try store.sweep() } } }
+                try await group.waitForAll()
+            }
+            // Whoever found it locked has left it to the one who clears up, and that one is done.
+            #expect(try listDirectory(transactions).isEmpty)
+        }
+    }
+
     @Test("an image that went between resolve and pin cannot be pinned")
     func pinTooLate() async throws {
         let directory = try TemporaryDirectory()

@@ -175,6 +175,28 @@ struct ServiceRunnerTests {
         #expect(await applied.next() == [])
     }
 
+    @Test(
+        "sets the rules anew after a failure, also when what is wanted is again what it was before",
+        .timeLimit(.minutes(1)))
+    func backAgain() async throws {
+        let world = try World()
+        let runner = try world.runner()
+        await runner.take([web], unread: [])
+        let work = Task { await runner.run() }
+        defer { work.cancel() }
+        var applied = world.applied.makeAsyncIterator()
+        #expect(await applied.next()?.first?.endpoints == [[]])
+        // A pod comes, the rules cannot be set, and the pod is gone before they are tried again: nobody knows what the
+        // kernel has now.
+        world.state.withLock { $0.failures = 1 }
+        world.add("a", "10.42.0.2")
+        runner.podsChanged()
+        while world.state.withLock({ $0.failures }) > 0 { await Task.yield() }
+        world.state.withLock { $0.pods = [] }
+        runner.podsChanged()
+        #expect(await applied.next()?.first?.endpoints == [[]])
+    }
+
     @Test("tries again when the rules could not be set", .timeLimit(.minutes(1)))
     func retry() async throws {
         let world = try World()

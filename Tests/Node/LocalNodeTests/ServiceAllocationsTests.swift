@@ -62,6 +62,40 @@ struct ServiceAllocationsTests {
         #expect(services[0].spec.clusterIP != handedOut)
     }
 
+    @Test("that a Service in conflict gave up and another got stay the other's when the first wants them back")
+    func givenUp() {
+        var allocations = ServiceAllocations()
+        func web(_ number: UInt16, _ address: String) -> Service {
+            service("a", type: .nodePort, clusterIP: address, ports: [port(80, nodePort: number)])
+        }
+        let taken = service("c", type: .nodePort, clusterIP: "10.43.0.12", ports: [port(80, nodePort: 30600)])
+        let newcomer = service("b", type: .nodePort, clusterIP: "10.43.0.10", ports: [port(80, nodePort: 30500)])
+        _ = allocations.assign([web(30500, "10.43.0.10"), taken], range: range)
+        // What it asks for now is another's, so it is not served; what it had is free for who asks.
+        let moved = allocations.assign([web(30600, "10.43.0.12"), newcomer, taken], range: range)
+        #expect(moved.services.map(\.metadata.name) == ["b", "c"])
+        let back = allocations.assign([web(30500, "10.43.0.10"), newcomer, taken], range: range)
+        #expect(back.services.map(\.metadata.name) == ["b", "c"])
+        #expect(
+            back.conflicts.map(\.description) == [
+                "service default/a: spec.clusterIP: 10.43.0.10 belongs to Service default/b"
+            ])
+    }
+
+    @Test("that a damaged record gives to two are the first one's alone")
+    func recordedTwice() throws {
+        let grant: JSONValue = [
+            "clusterIP": "10.43.1.1", "nodePorts": ["TCP/80": ["protocol": "TCP", "port": 30500]],
+        ]
+        var allocations = try #require(
+            ServiceAllocations(tree: ["default/a": grant, "default/b": grant]))
+        let (services, conflicts) = allocations.assign(
+            [service("a", type: .nodePort), service("b", type: .nodePort)], range: range)
+        #expect(conflicts.isEmpty)
+        #expect(services[0].spec.clusterIP == "10.43.1.1" && services[0].spec.ports[0].nodePort == 30500)
+        #expect(services[1].spec.clusterIP != "10.43.1.1" && services[1].spec.ports[0].nodePort != 30500)
+    }
+
     @Test("that somebody has are refused to a newcomer, in a line that names both")
     func taken() {
         var allocations = ServiceAllocations()
