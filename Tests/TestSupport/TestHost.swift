@@ -207,7 +207,12 @@ public final class TestHost: Sendable {
             find $hierarchies -mindepth 1 -depth -type d | xargs -r rmdir 2>/dev/null || sleep 0.05
         done
         for hierarchy in $hierarchies; do
-            umount $hierarchy && rmdir $hierarchy$CGROUP || find $hierarchy$CGROUP
+            # Lazily: what was just killed may hold it for a moment more, and the cgroup too.
+            umount -l $hierarchy
+            for attempt in $(seq 200); do
+                rmdir $hierarchy$CGROUP 2>/dev/null && break || sleep 0.05
+            done
+            [ ! -d $hierarchy$CGROUP ] || echo "cgroup $hierarchy$CGROUP"
         done
         # What is mounted below the directory goes first, the latest mount before those it stands on.
         awk -v top="$DIRECTORY/" 'index($5, top) == 1 { print $5 }' /proc/self/mountinfo | tac |
