@@ -139,13 +139,20 @@ public final class Sandbox: Sendable {
     }
 
     /// Kills every process of the sandbox (SIGKILL), waits for their end and for podinit's own. A sandbox that is gone
-    /// already is success.
+    /// already is success; a podinit that does not answer within ten seconds (somebody stopped it) is killed.
     public func terminate() async throws(LaunchError) {
+        let process = process
+        let alarm = Task {
+            try await Task.sleep(for: .seconds(10))
+            process?.kill()
+        }
+        defer { alarm.cancel() }
         do {
             _ = try await connection.request(PI_SHUTDOWN)
         } catch {
             guard error.isSandboxGone else { throw error }
         }
+        alarm.cancel()
         await process?.ended()
     }
 }
