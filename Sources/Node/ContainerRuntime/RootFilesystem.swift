@@ -12,6 +12,7 @@ public struct RootFilesystem: ~Copyable, Sendable {
     /// writable directories `upper` and `work` on one file system.
     public static func overlay(layers: [String], upper: String, work: String) throws(SystemError) -> RootFilesystem {
         if layers.isEmpty { throw SystemError("fsconfig", "overlay without layers", errno: EINVAL) }
+        let layers = layers[(layers.lastIndex(where: isOpaque) ?? 0)...]
         let paths = layers.reversed() + [upper, work]
         // fsconfig(2) takes at most 255 bytes for a value.
         if paths.contains(where: { $0.utf8.count > 255 }) {
@@ -26,6 +27,12 @@ public struct RootFilesystem: ~Copyable, Sendable {
             guard error.errno == EINVAL else { throw error }
             return try overlayByMount(topDown: layers.reversed(), upper: upper, work: work)
         }
+    }
+
+    /// Whether a layer hides all below it: overlayfs itself does not look for that mark on a layer's own root.
+    private static func isOpaque(_ layer: String) -> Bool {
+        var value: UInt8 = 0
+        return lgetxattr(layer, "trusted.overlay.opaque", &value, 1) == 1 && value == UInt8(ascii: "y")
     }
 
     /// The same through mount(2), for kernels before 6.5: at most about 200 layers fit into its page of options.

@@ -51,6 +51,24 @@ import Testing
         }
     }
 
+    @Test func aLayerThatIsOpaqueAsAWholeHidesAllBelowIt() throws {
+        try withTemporaryDirectory { directory in
+            let layers = ["bottom", "opaque", "top"].map { "\(directory)/\($0)" }
+            for layer in layers {
+                try makeDirectories(layer)
+                try writeFileAtomically("\(layer)/\(lastComponent(of: layer))-file", [])
+            }
+            try check(setxattr(layers[1], "trusted.overlay.opaque", "y", 1, 0), "setxattr")
+            for name in ["upper", "work"] { try makeDirectories("\(directory)/\(name)") }
+            let root = try RootFilesystem.overlay(
+                layers: layers, upper: "\(directory)/upper", work: "\(directory)/work")
+            func isThere(_ name: String) -> Bool {
+                (try? OwnedDescriptor(opening: name, in: root.mount, flags: O_RDONLY)) != nil
+            }
+            #expect(isThere("top-file") && isThere("opaque-file") && !isThere("bottom-file"))
+        }
+    }
+
     @Test func aMissingLayerIsNamed() throws {
         try withTemporaryDirectory { directory in
             for name in ["upper", "work"] { try makeDirectories("\(directory)/\(name)") }
