@@ -19,6 +19,7 @@ struct NodeContext: Sendable {
     let seccomp: SeccompPrograms
     let loop: EventLoop
     let janitor: Janitor
+    let mover: CgroupMover
     let changes: ChangeBroadcast
     let logger: Logger
     /// Bytes of memory of the host.

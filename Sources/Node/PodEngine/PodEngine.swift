@@ -27,7 +27,8 @@ public actor PodEngine {
             node = NodeContext(
                 configuration: configuration, images: images, network: network, cgroups: try CgroupSystem.detect(),
                 program: try PodinitProgram(path: try PodinitProgram.locate()), seccomp: SeccompPrograms(), loop: loop,
-                janitor: try Janitor(logger: logger), changes: ChangeBroadcast(), logger: logger,
+                janitor: try Janitor(logger: logger), mover: try CgroupMover(), changes: ChangeBroadcast(),
+                logger: logger,
                 memoryCapacity: NodeContext.memoryCapacityOfHost(),
                 lowestOOMScore: try NodeContext.lowestOOMScoreOfProcess())
         } catch {

@@ -54,9 +54,11 @@ extension PodWorker {
             plan.sharedPID = spec.shareProcessNamespace
             plan.sysctls = spec.securityContext.sysctls.map { Sysctl($0.name, $0.value) }
             plan.oomScoreAdjustment = node.permittedOOMScore(-998)
-            plan.cgroupProcesses = entrance.numbers
+            // Process 1 of a shared PID namespace is born by podinit, which therefore has to be in its cgroup before.
+            if spec.shareProcessNamespace { plan.cgroupProcesses = entrance.numbers }
             let sandbox = try await Sandbox.launch(plan, socketDirectory: paths.run, program: node.program)
             withExtendedLifetime(entrance) {}
+            if !spec.shareProcessNamespace { move(sandbox, into: pause) }
             withExtendedLifetime(exits) {}
             try await attachNetwork(sandbox)
             for volume in spec.volumes { try volumes.prepare(volume) }
@@ -68,6 +70,22 @@ extension PodWorker {
         } catch {
             throw PodError(.internalError, "\(error)")
         }
+    }
+
+    /// Moves podinit into its cgroup beside what else is to be done: the kernel may wait 20 ms until it moves the first
+    /// process after a pause (``CgroupMigration``). Containers are moved into theirs by themselves.
+    private func move(_ sandbox: Sandbox, into cgroup: Cgroup) {
+        Task {
+            do { try await node.mover.add(sandbox.pid, to: cgroup) } catch { noteUnmoved(sandbox, error) }
+        }
+    }
+
+    private func noteUnmoved(_ unmoved: Sandbox, _ error: any Error) {
+        guard sandbox === unmoved, record.wish == .running else { return }
+        logger.error("the pod's pause process cannot be moved into its cgroup, the pod is started anew: \(error)")
+        sandboxRetry = Retry(notBefore: Moment.now() + 5, delay: 5, message: "\(error)")
+        hasLostSandbox = true
+        wake()
     }
 
     var volumes: Volumes { Volumes(paths: paths, fsGroup: spec.securityContext.fsGroup) }
