@@ -5,11 +5,13 @@ import Logging
 /// Where this node keeps its state and how much it says. Several nodes can run on one machine, each with directories of
 /// its own, in separate network namespaces.
 struct CommonOptions: ParsableArguments {
+    static let defaultDataDirectory = "/var/lib/swiftlet"
+
     @Option(
         name: .customLong("data-dir"),
         help: ArgumentHelp("Directory of images, pods, logs and allocations.", valueName: "dir"),
         completion: .directory)
-    var dataDirectory = "/var/lib/swiftlet"
+    var dataDirectory = CommonOptions.defaultDataDirectory
 
     @Option(
         name: .customLong("run-dir"),

@@ -31,7 +31,7 @@ enum PodCompletion {
 
     private static func dataDirectory(in words: [String]) -> String {
         guard let option = words.firstIndex(of: "--data-dir"), option + 1 < words.count else {
-            return CommonOptions().dataDirectory
+            return CommonOptions.defaultDataDirectory
         }
         return words[option + 1]
     }

@@ -61,7 +61,7 @@ struct ProxyShowCommand: ParsableCommand {
             throw CommandError("nftables can only be read as root (CAP_NET_ADMIN)")
         }
         guard let found else {
-            throw CommandError("no table '\(name)' in this network namespace: no proxy has run here")
+            throw CommandError("no table '\(name)' in this network namespace: no Service is served here")
         }
         return found
     }
