@@ -80,10 +80,13 @@ static int close_others(int *keep, size_t count) {
   return sys_close_range(next, ~0U, 0);
 }
 
+void child_join(struct child *child) {
+  if (join_cgroups(child->plan, child->process->cgroups, child->process->fixed->cgroups.count) < 0)
+    child_fail(child, PI_STEP_CGROUP, "cgroup.procs");
+}
+
 void child_begin(struct child *child, const int *keep, size_t count) {
   const struct pi_process *process = child->process->fixed;
-  if (join_cgroups(child->plan, child->process->cgroups, process->cgroups.count) < 0)
-    child_fail(child, PI_STEP_CGROUP, "cgroup.procs");
   if ((process->flags & PI_PROCESS_OOM_SCORE) &&
       write_oom_score(podinit.processes, process->oom_score_adj, &child->notes) < 0)
     child_fail(child, PI_STEP_OOM_SCORE, child->process->arguments[0]);

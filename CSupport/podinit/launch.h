@@ -37,7 +37,9 @@ int report_receive(int socket, struct report *report, int *fd);
 
 /// Ends the child with a report about `errno`.
 _Noreturn void child_fail(struct child *child, uint32_t step, const char *subject);
-/// What comes first: the plan's cgroups, oom_score_adj, and the end of every descriptor that is not of this child: those
+/// Joins the plan's cgroups.
+void child_join(struct child *child);
+/// What comes first: oom_score_adj, and the end of every descriptor that is not of this child: those
 /// in `keep` stay, besides the report's and the standard ones.
 void child_begin(struct child *child, const int *keep, size_t count);
 
@@ -53,6 +55,7 @@ struct tree {
   int root;  // the root mount, attached at podinit's /root
   int dev;   // the container's /dev
   int pts;   // the container's devpts
+  int sys;   // the container's /sys
 };
 void root_attach(struct child *child, const struct container_plan *plan, struct tree *tree);
 void root_standard_mounts(struct child *child, const struct container_plan *plan, struct tree *tree);

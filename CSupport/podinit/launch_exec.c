@@ -30,6 +30,7 @@ static _Noreturn void inside(struct child *child) {
 }
 
 void child_exec(struct child *child, int container_pidfd) {
+  child_join(child);
   child_begin(child, &container_pidfd, 1);
   // This process is not dumpable and holds nothing of podinit's by now (CVE-2024-21626).
   if (setns(container_pidfd, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWCGROUP) < 0)

@@ -114,9 +114,7 @@ void root_standard_mounts(struct child *child, const struct container_plan *plan
   close(attach_at(child, memory, tree->dev, "shm", "/dev/shm"));
 
   unsigned attributes = PLAIN | (plan->fixed->flags & PI_WRITABLE_SYSTEM ? 0 : MOUNT_ATTR_RDONLY);
-  int system = attach_at(child, mount_new("sysfs", NO_OPTIONS, attributes), root, "sys", "/sys");
-  root_cgroups(child, plan, system);
-  close(system);
+  tree->sys = attach_at(child, mount_new("sysfs", NO_OPTIONS, attributes), root, "sys", "/sys");
 }
 
 /// What may be mounted inside /proc: the files that lxcfs makes, and a whole procfs on its root (as runc allows).

@@ -49,6 +49,7 @@ public final class NodeAgent: Sendable {
         self.logger = logger
         self.readiness = readiness ?? -1
         if let readiness { _ = fcntl(readiness, F_SETFD, FD_CLOEXEC) }
+        try Self.checkNetworks(settings)
         (ending, end) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(1))
         try DataDirectory.open(settings.dataDirectory)
         lock = try Takeover.lock(settings, lifetime, version: version, readiness: readiness)
@@ -69,6 +70,14 @@ public final class NodeAgent: Sendable {
         for note in network.notes { logger.notice("\(note)") }
     }
 
+    private static func checkNetworks(_ settings: NodeSettings) throws(NodeError) {
+        guard let pods = CIDR(settings.podCIDR), let services = CIDR(settings.serviceCIDR), pods.overlaps(services)
+        else {
+            return
+        }
+        throw NodeError("--pod-cidr \(pods) and --service-cidr \(services) overlap: choose networks apart")
+    }
+
     private static func makeNetwork(_ settings: NodeSettings) throws -> PodNetwork {
         guard let cidr = CIDR(settings.podCIDR) else {
             throw NodeError("pod CIDR '\(settings.podCIDR)': need an IPv4 network such as 10.42.0.0/24")
@@ -78,11 +87,32 @@ public final class NodeAgent: Sendable {
         return try PodNetwork(configuration: configuration, directory: "\(settings.dataDirectory)/network")
     }
 
+    /// The address that packets to the world carry, as the routes have it; nil where there is no way out. Connecting a
+    /// datagram socket sends nothing (udp(7)).
+    private static func outwardAddress() -> String? {
+        guard let documentation = IPv4Address("198.51.100.1") else { return nil }
+        let number = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard number >= 0 else { return nil }
+        defer { close(number) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(9).bigEndian
+        address.sin_addr.s_addr = documentation.value.bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let answer = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                connect(number, pointer, size) == 0 && getsockname(number, pointer, &size) == 0
+            }
+        }
+        let found = IPv4Address(UInt32(bigEndian: address.sin_addr.s_addr))
+        return answer && found.value >> 24 != 127 && found.value != 0 ? "\(found)" : nil
+    }
+
     private static func engineConfiguration(_ settings: NodeSettings, _ network: PodNetwork) -> PodEngineConfiguration {
         var configuration = PodEngineConfiguration(
             dataDirectory: settings.dataDirectory, runDirectory: settings.runDirectory,
             logDirectory: settings.logDirectory, nodeName: settings.nodeName)
-        configuration.hostAddress = "\(network.nodeAddress)"
+        configuration.hostAddress = Self.outwardAddress() ?? "\(network.nodeAddress)"
         configuration.cgroupParent = settings.cgroupParent
         configuration.podPidsLimit = settings.podPidsLimit
         configuration.clusterDNS = settings.clusterDNS
