@@ -150,19 +150,20 @@ import Testing
     }
 
     @Test func `who waits for a lock gets it when its owner lets go`() async throws {
-        try await withTemporaryDirectory { directory in
+        try withTemporaryDirectory { directory in
             let path = "\(directory)/lock"
-            let held = Mutex(true)
-            let shared = Shared(held)
             let lock = try FileLock(path)
-            async let waiting = blocking {
-                _ = try FileLock(path)
-                return shared.value.withLock { $0 }
-            }
-            try await eventually("somebody waits for the lock") { try readText("/proc/locks").contains("-> FLOCK") }
-            shared.value.withLock { $0 = false }
+            // flock(1) waits in a process of its own, which can be ended should it wait for ever.
+            let pid = try spawn(
+                "/usr/bin/flock", arguments: ["flock", path, "true"], environment: [], descriptors: [-1, -1, -1])
+            let waiter = try ProcessDescriptor(pid: pid)
+            let endedEarly = waiter.waitForExit(milliseconds: 200)
             _ = consume lock
-            #expect(try await waiting == false)
+            let ended = waiter.waitForExit(milliseconds: 20_000)
+            if !ended { try waiter.signal(SIGKILL) }
+            var status: Int32 = 0
+            try check(waitpid(pid, &status, 0), "waitpid")
+            #expect(!endedEarly && ended && status == 0)
         }
     }
 }
