@@ -93,15 +93,16 @@ static void report_ready(struct watch *watch, uint32_t events) {
   }
 }
 
+// A start that failed is over with its answer, though its child may not be reaped yet: it is in nobody's way.
 static struct container *find_attempt(const char *name, uint32_t attempt) {
   for (struct container *c = containers; c != NULL; c = c->next)
-    if (c->status.attempt == attempt && strcmp(c->status.name, name) == 0) return c;
+    if (!c->failed && c->status.attempt == attempt && strcmp(c->status.name, name) == 0) return c;
   return NULL;
 }
 
 static struct container *find_alive(const char *name) {
   for (struct container *c = containers; c != NULL; c = c->next)
-    if (c->pid != 0 && strcmp(c->status.name, name) == 0) return c;
+    if (!c->failed && c->pid != 0 && strcmp(c->status.name, name) == 0) return c;
   return NULL;
 }
 

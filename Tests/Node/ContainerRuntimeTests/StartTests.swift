@@ -31,6 +31,15 @@ import Testing
         }
     }
 
+    @Test func aStartThatFailedIsInNobodysWayBeforeItsProcessIsReaped() async throws {
+        try await TestPod.with { pod in
+            for _ in 0..<100 {
+                let error = await #expect(throws: LaunchError.self) { try await pod.start(["/no/such"]) }
+                #expect(error?.isCommandNotFound == true)
+            }
+        }
+    }
+
     @Test func whatIsNotExecutableFailsTheStart() async throws {
         try await TestPod.with { pod in
             for command in ["/etc/passwd", "/etc"] {
