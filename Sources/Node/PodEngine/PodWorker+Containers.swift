@@ -235,7 +235,7 @@ extension PodWorker {
         else { return }
         if let failure {
             logger.error("container \(name): postStart hook: \(failure)")
-            endContainer(name, reason: "FailedPostStartHook")
+            endContainer(name)
         } else {
             record.containers[index].started = true
             save()

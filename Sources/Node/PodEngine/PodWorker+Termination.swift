@@ -75,7 +75,7 @@ extension PodWorker {
     // MARK: - Ending a container
 
     /// Ends a running container: preStop hook, its stop signal, and SIGKILL when the grace is over.
-    func endContainer(_ name: String, reason: String) {
+    func endContainer(_ name: String) {
         guard let index = index(of: name), record.containers[index].state.isRunning else { return }
         let attempt = record.containers[index].attempt
         begin(.termination(name)) { worker in await worker.terminate(name, attempt) }
@@ -139,14 +139,7 @@ extension PodWorker {
         for (activity, task) in activities {
             if case .pull = activity { task.cancel() }
         }
-        if sandbox != nil && record.grace > 0 {
-            if endRunning({ $0.role != .sidecar }) { return .waitForEvent }
-            // Sidecars end after all others, in the reverse order of their start.
-            if let last = record.containers.last(where: { $0.role == .sidecar && $0.state.isRunning }) {
-                endContainer(last.name, reason: "PodStopped")
-                return .waitForEvent
-            }
-        }
+        if sandbox != nil && record.grace > 0 && endRunning() { return .waitForEvent }
         await settle()
         guard record.wish == .removed else { return .waitForEvent }
         await discardPod()
@@ -155,21 +148,17 @@ extension PodWorker {
 
     /// The pod has done its work or failed: its sidecars and its sandbox end.
     func endStep() async -> Step {
-        if sandbox != nil {
-            if endRunning({ $0.role != .sidecar }) { return .waitForEvent }
-            if let last = record.containers.last(where: { $0.role == .sidecar && $0.state.isRunning }) {
-                endContainer(last.name, reason: "PodEnded")
-                return .waitForEvent
-            }
-        }
+        if sandbox != nil && endRunning() { return .waitForEvent }
         if sandbox != nil || !record.address.isEmpty { await settle() }
         return .waitForEvent
     }
 
-    /// Begins to end the running containers that `isMeant` picks; whether there are any.
-    private func endRunning(_ isMeant: (ContainerRecord) -> Bool) -> Bool {
-        let running = record.containers.filter { isMeant($0) && $0.state.isRunning }
-        for container in running { endContainer(container.name, reason: "PodStopped") }
+    /// Begins to end what runs: first all but the sidecars, then these one by one, in the reverse order of their start.
+    /// Whether there is anything left to wait for.
+    private func endRunning() -> Bool {
+        let running = record.containers.filter(\.state.isRunning)
+        let first = running.filter { $0.role != .sidecar }
+        for container in first.isEmpty ? running.suffix(1) : first[...] { endContainer(container.name) }
         return !running.isEmpty
     }
 
