@@ -113,7 +113,7 @@ let package = Package(
         tests("Node", "Images", ["TestSupport", "OCI", "Linux", "CLinux", "JSONTree"] + nio.prefix(1)),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
-        tests("Node", "PodEngine", ["TestSupport", "Linux", "JSONTree", "Seccomp", "Resources", "Manifests"]),
+        tests("Node", "PodEngine", ["TestSupport", "Linux", "Netlink", "JSONTree", "Seccomp", "Resources", "Manifests"]),
         tests("Node", "ControlSocket", ["TestSupport"]),
         tests("Node", "LocalNode", ["TestSupport", "Linux", "JSONTree", "NFTables", "Resources", "Manifests"]),
         .testTarget(

@@ -6,7 +6,7 @@ struct EndpointCandidate: Sendable, Hashable {
     var namespace: String
     var name: String
     var labels: [String: String]
-    /// Empty while the pod has none.
+    /// Its IPv4 address; empty while it has none.
     var address: String
     /// Whether it runs, all its containers are ready, and it is not being stopped.
     var isReady: Bool

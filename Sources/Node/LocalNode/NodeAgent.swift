@@ -60,7 +60,8 @@ public final class NodeAgent: Sendable {
             images = try ImageStore(directory: "\(settings.dataDirectory)/images")
             network = try Self.makeNetwork(settings)
             engine = try PodEngine(
-                configuration: Self.engineConfiguration(settings, network), images: images, network: network,
+                configuration: Self.engineConfiguration(settings, network), images: images,
+                network: OwnPodNetwork(network: network),
                 loop: try EventLoop(name: "pods"), logger: logger)
         } catch let error as NodeError {
             throw error
@@ -112,7 +113,7 @@ public final class NodeAgent: Sendable {
         var configuration = PodEngineConfiguration(
             dataDirectory: settings.dataDirectory, runDirectory: settings.runDirectory,
             logDirectory: settings.logDirectory, nodeName: settings.nodeName)
-        configuration.hostAddress = Self.outwardAddress() ?? "\(network.nodeAddress)"
+        configuration.hostAddresses = [Self.outwardAddress() ?? "\(network.nodeAddress)"]
         configuration.cgroupParent = settings.cgroupParent
         configuration.podPidsLimit = settings.podPidsLimit
         configuration.clusterDNS = settings.clusterDNS

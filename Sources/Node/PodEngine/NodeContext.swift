@@ -4,7 +4,6 @@ import Glibc
 import Images
 import Linux
 import Logging
-import PodNetwork
 import Resources
 import Seccomp
 import Synchronization
@@ -13,7 +12,7 @@ import Synchronization
 struct NodeContext: Sendable {
     let configuration: PodEngineConfiguration
     let images: ImageStore
-    let network: PodNetwork
+    let network: any PodConnector
     let cgroups: CgroupSystem
     let program: PodinitProgram
     let seccomp: SeccompPrograms

@@ -4,7 +4,6 @@ import Images
 import JSONTree
 import Linux
 import Logging
-import PodNetwork
 import Resources
 import Synchronization
 
@@ -18,7 +17,8 @@ public actor PodEngine {
 
     /// The engine and all its pods work on the thread of `loop`.
     public init(
-        configuration: PodEngineConfiguration, images: ImageStore, network: PodNetwork, loop: EventLoop, logger: Logger
+        configuration: PodEngineConfiguration, images: ImageStore, network: any PodConnector, loop: EventLoop,
+        logger: Logger
     ) throws(PodError) {
         do {
             try makeDirectories("\(configuration.dataDirectory)/pods", mode: 0o700)
@@ -141,12 +141,21 @@ public actor PodEngine {
             await node.janitor.remove("\(directory)/\(name)")
         }
         do {
-            let report = try node.network.reconcile(live: known)
-            for uid in report.lost.compactMap(PodUID.init) { await workers.withLock { $0[uid] }?.replaceSandbox() }
+            await replaceSandboxes(of: try await node.network.reconcile(live: known))
             for owner in try node.images.owners() where !known.contains(owner) { try node.images.unpin(owner: owner) }
         } catch {
             node.logger.warning("cannot clear what earlier pods left: \(error)")
         }
+    }
+
+    /// Starts pods anew that have lost their connection, or must have another.
+    public func replaceSandboxes(of uids: [String]) async {
+        for uid in uids.compactMap(PodUID.init) { await workers.withLock { $0[uid] }?.replaceSandbox() }
+    }
+
+    /// Has every pod's interface brought to what the node's settings are now (``PodConnector/refresh(uid:_:)``).
+    public func refreshNetworks() async {
+        for worker in workers.withLock({ Array($0.values) }) { await worker.refreshNetwork() }
     }
 
     /// Takes in a pod; returns when it is on disk and its worker works, before its containers run. `tree` is the
@@ -225,6 +234,7 @@ public actor PodEngine {
             throw PodError(
                 .alreadyExists, "pod \(pod.metadata.namespace)/\(pod.metadata.name) exists already; remove it first")
         }
+        _ = try PodConnectionRequest(pod, uid: PodUID())
         try SysctlPolicy.check(pod.spec, allowedUnsafe: node.configuration.allowedUnsafeSysctls)
         for port in pod.spec.hostPorts {
             for other in others where !other.isEnded {

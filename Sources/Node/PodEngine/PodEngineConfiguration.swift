@@ -10,8 +10,8 @@ public struct PodEngineConfiguration: Sendable {
     /// `<namespace>_<pod>_<uid>/<container>/<attempt>.log` stand below it.
     public var logDirectory: String
     public var nodeName: String
-    /// An address of the node that pods see as `status.hostIP`; empty if there is none.
-    public var hostAddress = ""
+    /// Addresses of the node that pods see as `status.hostIPs`, at most one of each family.
+    public var hostAddresses: [String] = []
     /// The cgroup above all pods, such as `/kubepods`.
     public var cgroupParent = "/kubepods"
     /// Most processes of one pod; nil for no limit.

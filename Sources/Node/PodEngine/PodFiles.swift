@@ -14,7 +14,7 @@ enum PodFiles {
     /// /etc/hosts: the loopback lines, the pod's own name, then hostAliases. A pod on the host's network starts from
     /// `hostFile`.
     static func hosts(
-        _ pod: Pod, address: String, hostname: String, qualifiedName: String?, hostFile: String
+        _ pod: Pod, addresses: [String], hostname: String, qualifiedName: String?, hostFile: String
     ) -> String {
         var text = "# Kubernetes-managed hosts file.\n"
         if pod.spec.hostNetwork {
@@ -31,7 +31,7 @@ enum PodFiles {
 
                 """
             let names = (qualifiedName.map { [$0] } ?? []) + [hostname]
-            if !address.isEmpty { text += "\(address)\t\(names.joined(separator: "\t"))\n" }
+            for address in addresses { text += "\(address)\t\(names.joined(separator: "\t"))\n" }
         }
         if !pod.spec.hostAliases.isEmpty {
             text += "\n# Entries added by HostAliases.\n"

@@ -20,8 +20,8 @@ struct PodRecord: Sendable, Hashable {
     let createdAt: Moment
     /// When the sandbox was first ready.
     var startedAt: Moment?
-    /// The pod's address, empty until it has one.
-    var address = ""
+    /// The pod's addresses, that of `status.podIP` first; empty until it has some.
+    var addresses: [String] = []
     /// Whether the present sandbox is complete: process, network and files. One that is not is taken down again.
     var hasSandbox = false
     /// Whether all init containers have run in the present sandbox.
@@ -50,7 +50,7 @@ struct PodRecord: Sendable, Hashable {
     var tree: JSONValue {
         var object: JSONObject = [
             "wish": JSONValue(wish.rawValue), "grace": JSONValue(grace), "createdAt": JSONValue(createdAt.nanoseconds),
-            "address": JSONValue(address), "initialized": JSONValue(initialized),
+            "addresses": .array(addresses.map { .string($0) }), "initialized": JSONValue(initialized),
             "hasSandbox": JSONValue(hasSandbox),
             "failureReason": JSONValue(failureReason), "failureMessage": JSONValue(failureMessage),
             "containers": .array(containers.map(\.tree)),
@@ -67,7 +67,10 @@ struct PodRecord: Sendable, Hashable {
         grace = tree["grace"]?.integerValue ?? grace
         stopRequestedAt = tree["stopRequestedAt"]?.integerValue.map(Moment.init(nanoseconds:))
         startedAt = tree["startedAt"]?.integerValue.map(Moment.init(nanoseconds:))
-        address = tree["address"]?.stringValue ?? ""
+        addresses =
+            tree["addresses"]?.arrayValue?.compactMap(\.stringValue)
+            // What an agent of version 0.1.0 wrote.
+            ?? tree["address"]?.stringValue.flatMap { $0.isEmpty ? nil : [$0] } ?? []
         initialized = tree["initialized"]?.boolValue ?? false
         hasSandbox = tree["hasSandbox"]?.boolValue ?? false
         failureReason = tree["failureReason"]?.stringValue ?? ""

@@ -10,8 +10,8 @@ public struct PodSnapshot: Sendable {
     public let logDirectory: String
     /// In the order of the manifest: init containers and sidecars, then app containers.
     public let containers: [ContainerRecord]
-    /// An IPv4 address, empty while it has none.
-    public let address: String
+    /// The pod's addresses, that of `status.podIP` first; empty while it has none.
+    public let addresses: [String]
     public let createdAt: Moment
     public let startedAt: Moment?
     /// Why there is no sandbox yet; nil while nothing is wrong with it.
@@ -19,7 +19,7 @@ public struct PodSnapshot: Sendable {
     let tree: JSONValue
     let record: PodRecord
     let nodeName: String
-    let hostAddress: String
+    let hostAddresses: [String]
 
     init(stored: StoredPod, record: PodRecord, node: PodEngineConfiguration, logDirectory: String) {
         uid = stored.uid
@@ -29,11 +29,11 @@ public struct PodSnapshot: Sendable {
         self.record = record
         self.logDirectory = logDirectory
         containers = record.containers
-        address = record.address
+        addresses = record.addresses
         createdAt = record.createdAt
         startedAt = record.startedAt
         nodeName = node.nodeName
-        hostAddress = node.hostAddress
+        hostAddresses = node.hostAddresses
     }
 
     public var namespace: String { pod.metadata.namespace }
@@ -170,13 +170,10 @@ public struct PodSnapshot: Sendable {
             "phase": JSONValue(phase), "conditions": .array(conditions),
             "qosClass": JSONValue(pod.spec.qosClass.rawValue),
         ]
-        if !hostAddress.isEmpty {
-            status["hostIP"] = JSONValue(hostAddress)
-            status["hostIPs"] = [["ip": JSONValue(hostAddress)]]
-        }
-        if !address.isEmpty {
-            status["podIP"] = JSONValue(address)
-            status["podIPs"] = [["ip": JSONValue(address)]]
+        for (one, all, addresses) in [("hostIP", "hostIPs", hostAddresses), ("podIP", "podIPs", addresses)] {
+            guard let first = addresses.first else { continue }
+            status[one] = JSONValue(first)
+            status[all] = .array(addresses.map { ["ip": JSONValue($0)] })
         }
         if let startedAt { status["startTime"] = JSONValue(startedAt.rfc3339) }
         if !record.failureReason.isEmpty {

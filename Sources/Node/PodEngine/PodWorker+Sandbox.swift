@@ -1,7 +1,6 @@
 import Cgroups
 import ContainerRuntime
 import Linux
-import PodNetwork
 import Resources
 
 /// The pod's sandbox: directories, cgroups, pause process, network, the files of its /etc.
@@ -110,14 +109,22 @@ extension PodWorker {
 
     private func attachNetwork(_ sandbox: Sandbox) async throws {
         guard !spec.hostNetwork else {
-            record.address = node.configuration.hostAddress
+            record.addresses = node.configuration.hostAddresses
             return
         }
-        let descriptors = try await sandbox.network()
-        let address = try node.network.attach(
-            uid: uid.text, name: "\(stored.pod.metadata.namespace)/\(stored.pod.metadata.name)",
-            networkNamespace: descriptors.namespace, routeSocket: descriptors.routeSocket, hostPorts: spec.hostPorts)
-        record.address = "\(address.address)"
+        let request = try PodConnectionRequest(stored.pod, uid: uid)
+        let addresses = try await node.network.attach(request, to: try await sandbox.network(), pid: sandbox.pid)
+        record.addresses = addresses.map(\.description)
+    }
+
+    /// Brings the pod's interface to what the node's settings are now.
+    func refreshNetwork() async {
+        guard let sandbox, record.hasSandbox, !spec.hostNetwork else { return }
+        do {
+            try await node.network.refresh(uid: uid.text, try await sandbox.network())
+        } catch {
+            logger.warning("the pod's interface keeps its old settings: \(error)")
+        }
     }
 
     /// What all containers of the pod share as /dev/shm.
@@ -134,7 +141,7 @@ extension PodWorker {
     private func writeFiles() throws(SystemError) {
         let names = hostNames()
         let hosts = PodFiles.hosts(
-            stored.pod, address: record.address, hostname: names.name, qualifiedName: names.qualified,
+            stored.pod, addresses: record.addresses, hostname: names.name, qualifiedName: names.qualified,
             hostFile: spec.hostNetwork ? (try? readText("/etc/hosts")) ?? "" : "")
         let resolver = PodFiles.resolvConf(
             stored.pod, host: (try? readText("/etc/resolv.conf")) ?? "", clusterDNS: node.configuration.clusterDNS,
@@ -159,7 +166,7 @@ extension PodWorker {
         }
         do {
             if let cgroup = try? node.cgroup(stored) { await node.janitor.remove(cgroup) }
-            if !spec.hostNetwork { try await node.network.detachInBackground(uid: uid.text) }
+            if !spec.hostNetwork { try await node.network.detach(uid: uid.text) }
             try unmountAll()
         } catch {
             logger.warning("cannot clear the pod's sandbox: \(error)")
@@ -200,7 +207,7 @@ extension PodWorker {
             ExitRecord.forget(directory: paths.exits, container.name, attempt: container.attempt)
         }
         await clearSandbox()
-        record.address = ""
+        record.addresses = []
         if record.wish == .running && !isEnded { rerunInitialization() }
         save()
     }

@@ -149,7 +149,7 @@ extension PodWorker {
     /// The pod has done its work or failed: its sidecars and its sandbox end.
     func endStep() async -> Step {
         if sandbox != nil && endRunning() { return .waitForEvent }
-        if sandbox != nil || !record.address.isEmpty { await settle() }
+        if sandbox != nil || !record.addresses.isEmpty { await settle() }
         return .waitForEvent
     }
 
@@ -167,7 +167,7 @@ extension PodWorker {
         let now = Moment.now()
         for task in activities.values { task.cancel() }
         await clearSandbox()
-        record.address = ""
+        record.addresses = []
         for index in record.containers.indices {
             let container = record.containers[index]
             if case .running(let startedAt) = container.state {

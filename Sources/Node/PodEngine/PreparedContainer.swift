@@ -223,8 +223,10 @@ extension PodWorker {
         case "metadata.uid": return uid.text
         case "spec.nodeName": return node.configuration.nodeName
         case "spec.serviceAccountName": return spec.serviceAccountName ?? "default"
-        case "status.podIP", "status.podIPs": return record.address
-        case "status.hostIP", "status.hostIPs": return node.configuration.hostAddress
+        case "status.podIP": return record.addresses.first ?? ""
+        case "status.podIPs": return record.addresses.joined(separator: ",")
+        case "status.hostIP": return node.configuration.hostAddresses.first ?? ""
+        case "status.hostIPs": return node.configuration.hostAddresses.joined(separator: ",")
         default:
             for (prefix, values) in [
                 ("metadata.labels['", metadata.labels), ("metadata.annotations['", metadata.annotations),

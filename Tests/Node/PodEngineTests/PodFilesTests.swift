@@ -27,7 +27,7 @@ import Testing
     @Test func hostsNamesThePodItsDomainAndItsAliases() {
         let pod = pod { $0.hostAliases = [HostAlias(ip: "192.0.2.1", hostnames: ["a", "b"])] }
         let text = PodFiles.hosts(
-            pod, address: "10.42.0.9", hostname: "db", qualifiedName: "db.s.shop.svc.c", hostFile: "")
+            pod, addresses: ["10.42.0.9"], hostname: "db", qualifiedName: "db.s.shop.svc.c", hostFile: "")
         #expect(text.contains("127.0.0.1\tlocalhost\n"))
         #expect(text.contains("10.42.0.9\tdb.s.shop.svc.c\tdb\n"))
         #expect(text.hasSuffix("\n192.0.2.1\ta\tb\n"))
@@ -35,7 +35,7 @@ import Testing
 
     @Test func aPodOnTheHostsNetworkHasTheHostsFile() {
         let text = PodFiles.hosts(
-            pod { $0.hostNetwork = true }, address: "", hostname: "n", qualifiedName: nil, hostFile: "192.0.2.9 me")
+            pod { $0.hostNetwork = true }, addresses: [], hostname: "n", qualifiedName: nil, hostFile: "192.0.2.9 me")
         #expect(text.contains("192.0.2.9 me\n") && !text.contains("ip6-allnodes"))
     }
 

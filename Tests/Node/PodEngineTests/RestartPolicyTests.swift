@@ -96,7 +96,7 @@ import Testing
         var record = PodRecord(pod: pod, createdAt: Moment(nanoseconds: 5))
         record.wish = .stopped
         record.grace = 3
-        record.address = "10.42.0.7"
+        record.addresses = ["10.42.0.7"]
         record.containers[2].restartCount = 2
         let read = PodRecord(pod: pod, tree: try .parse(record.tree.encoded()))
         #expect(read == record)
