@@ -5,6 +5,7 @@
 #include <linux/if_link.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
+#include <linux/lwtunnel.h>
 #include <linux/veth.h>
 #include <net/if.h>
 #include <net/if_arp.h>

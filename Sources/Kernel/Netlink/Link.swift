@@ -13,6 +13,7 @@ public struct Link: Hashable, Sendable {
     /// nil where the interface has no Ethernet address.
     public var mac: MACAddress?
     public var flags: LinkFlags
+    public var operationalState: OperationalState
     /// What a person or program wrote on it (`ip link set … alias`), at most 255 bytes.
     public var alias: String?
     /// Index of the bridge or bond that it is a port of.
@@ -21,6 +22,16 @@ public struct Link: Hashable, Sendable {
     public var peer: Int32?
     /// Whether ``peer`` lies in another namespace.
     public var peerIsElsewhere: Bool
+    /// nil where it has no IPv6.
+    public var addrGenMode: AddressGenerationMode?
+    /// How it is set up, if it is a VXLAN device.
+    public var vxlan: VXLANSettings?
+    /// How it is set up, if it is a bridge.
+    public var bridge: BridgeSettings?
+    /// How its bridge treats it, if it is a bridge's port.
+    public var bridgePort: BridgePortSettings?
+    /// Only where it was asked for.
+    public var statistics: LinkStatistics?
 
     /// Whether the administrator wants it up.
     public var isUp: Bool { flags.contains(.up) }
@@ -40,6 +51,11 @@ public struct LinkFlags: OptionSet, Hashable, Sendable {
     public static let lowerUp = LinkFlags(rawValue: 1 << 16)
 }
 
+/// Whether packets can pass (RFC 2863, 3.1.14; linux/if.h, IF_OPER_*). Many drivers leave it unknown, tunnels always.
+public enum OperationalState: UInt8, Hashable, Sendable {
+    case unknown, notPresent, down, lowerLayerDown, testing, dormant, up
+}
+
 /// How a request names an interface.
 public enum LinkReference: Hashable, Sendable, CustomStringConvertible {
     case index(Int32)
@@ -53,92 +69,58 @@ public enum LinkReference: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A veth pair to be made, one end here, the other at once in another namespace under its final name: nothing is
-/// renamed or moved afterwards (veth(4)).
-public struct VethPair: Sendable {
-    public var name: String
-    public var mac: MACAddress?
-    /// Whether the end here starts up; the peer cannot, as it comes first and has no other end yet (veth_open, ENOTCONN).
-    public var isUp: Bool
-    public var peerName: String
-    public var peerMAC: MACAddress?
-    /// Descriptor of the peer's network namespace; it stays the caller's. nil: this namespace.
-    public var peerNamespace: Int32?
-    /// Bytes, for both ends; nil: the kernel's 1500.
-    public var mtu: UInt32?
-
-    public init(
-        name: String, mac: MACAddress? = nil, isUp: Bool = true, peerName: String, peerMAC: MACAddress? = nil,
-        peerNamespace: Int32? = nil, mtu: UInt32? = nil
-    ) {
-        self.name = name
-        self.mac = mac
-        self.isUp = isUp
-        self.peerName = peerName
-        self.peerMAC = peerMAC
-        self.peerNamespace = peerNamespace
-        self.mtu = mtu
-    }
-}
-
-/// What shall be different about an interface; nil leaves a property as it is.
-public struct LinkChange: Hashable, Sendable {
-    public var isUp: Bool?
-    /// A rename needs an interface referred to by index.
-    public var name: String?
-    public var alias: String?
-    public var mtu: UInt32?
-    public var mac: MACAddress?
-    /// 0 takes the interface out of its bridge or bond.
-    public var master: Int32?
-    /// This interface's own IPv4 settings, as below /proc/sys/net/ipv4/conf.
-    public var ipv4: [IPv4Setting: UInt32]
-
-    public init(
-        isUp: Bool? = nil, name: String? = nil, alias: String? = nil, mtu: UInt32? = nil, mac: MACAddress? = nil,
-        master: Int32? = nil, ipv4: [IPv4Setting: UInt32] = [:]
-    ) {
-        self.isUp = isUp
-        self.name = name
-        self.alias = alias
-        self.mtu = mtu
-        self.mac = mac
-        self.master = master
-        self.ipv4 = ipv4
-    }
-}
-
-/// Per interface settings that travel in IFLA_AF_SPEC (linux/ip.h, IPV4_DEVCONF_*): no file below /proc/sys is opened.
-public enum IPv4Setting: UInt16, Hashable, Sendable {
-    case forwarding = 1
-    case proxyARP = 3
-    /// 0 off, 1 strict (RFC 3704): a packet is dropped unless its source is reached through the interface it came from.
-    case reversePathFilter = 8
-    /// 1: 127.0.0.0/8 may be routed over this interface.
-    case routeLocalnet = 26
-}
-
 extension Link {
-    init?(_ message: NetlinkMessage) {
-        guard message.type == RTM_NEWLINK, let header = message.header(ifinfomsg.self) else { return nil }
+    /// The kernel tells the counters of a single interface even to those who do not want them.
+    init?(_ message: NetlinkMessage, withStatistics: Bool = false) {
+        guard message.type == RTM_NEWLINK || message.type == RTM_DELLINK, let header = message.header(ifinfomsg.self),
+            // A bridge tells of its ports under its own family, which is no more than a part of the interface.
+            header.ifi_family == UInt8(AF_UNSPEC)
+        else { return nil }
         index = header.ifi_index
         flags = LinkFlags(rawValue: header.ifi_flags)
         name = ""
         mtu = 0
+        operationalState = .unknown
         peerIsElsewhere = false
         let ethernet = header.ifi_type == UInt16(ARPHRD_ETHER)
         for attribute in message.attributes(after: ifinfomsg.self) {
             switch Int(attribute.type) {
             case IFLA_IFNAME: name = attribute.string
             case IFLA_MTU: mtu = attribute.uint32 ?? 0
-            case IFLA_ADDRESS where ethernet: mac = MACAddress(bytes: attribute.bytes)
+            case IFLA_ADDRESS where ethernet: mac = attribute.mac
+            case IFLA_OPERSTATE: operationalState = attribute.uint8.flatMap(OperationalState.init) ?? .unknown
             case IFLA_IFALIAS: alias = attribute.string
-            case IFLA_MASTER: master = attribute.uint32.map(Int32.init(bitPattern:))
-            case IFLA_LINK: peer = attribute.uint32.map(Int32.init(bitPattern:))
+            case IFLA_MASTER: master = attribute.number()
+            case IFLA_LINK: peer = attribute.number()
             case IFLA_LINK_NETNSID: peerIsElsewhere = true
-            case IFLA_LINKINFO:
-                for inner in attribute.nested where Int(inner.type) == IFLA_INFO_KIND { kind = inner.string }
+            case IFLA_LINKINFO: readInfo(attribute.nested)
+            case IFLA_AF_SPEC: readFamilies(attribute.nested)
+            case IFLA_STATS64 where withStatistics: statistics = LinkStatistics(attribute)
             default: break
+            }
+        }
+    }
+
+    /// IFLA_LINKINFO; the kernel puts a kind before its data.
+    private mutating func readInfo(_ attributes: Attributes) {
+        var masterKind: String?
+        for attribute in attributes {
+            switch Int(attribute.type) {
+            case IFLA_INFO_KIND: kind = attribute.string
+            case IFLA_INFO_DATA where kind == "vxlan": vxlan = VXLANSettings(attribute.nested)
+            case IFLA_INFO_DATA where kind == "bridge": bridge = BridgeSettings(attribute.nested)
+            case IFLA_INFO_SLAVE_KIND: masterKind = attribute.string
+            case IFLA_INFO_SLAVE_DATA where masterKind == "bridge":
+                bridgePort = BridgePortSettings(attribute.nested)
+            default: break
+            }
+        }
+    }
+
+    private mutating func readFamilies(_ attributes: Attributes) {
+        for family in attributes where Int(family.type) == Int(AF_INET6) {
+            for attribute in family.nested where Int(attribute.type) == IFLA_INET6_ADDR_GEN_MODE {
+                addrGenMode = attribute.uint8.flatMap(AddressGenerationMode.init)
             }
         }
     }

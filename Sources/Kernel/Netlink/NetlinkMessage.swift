@@ -62,8 +62,31 @@ struct Attribute {
     var payload: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: mnl_attr_get_payload(start), count: Int(mnl_attr_get_payload_len(start)))
     }
-    var bytes: [UInt8] { Array(payload) }
-    var uint32: UInt32? { payload.count >= 4 ? payload.loadUnaligned(as: UInt32.self) : nil }
+    var uint8: UInt8? { payload.first }
+    var uint32: UInt32? { number() }
+    /// The first bytes as a number of this host's byte order.
+    func number<Number: FixedWidthInteger & BitwiseCopyable>(_: Number.Type = Number.self) -> Number? {
+        let bytes = payload
+        return bytes.count >= MemoryLayout<Number>.size ? bytes.loadUnaligned(as: Number.self) : nil
+    }
+    /// The first bytes as a number of network byte order.
+    func bigEndian<Number: FixedWidthInteger & BitwiseCopyable>(_: Number.Type = Number.self) -> Number? {
+        number().map { Number(bigEndian: $0) }
+    }
+    var ipAddress: IPAddress? {
+        switch payload.count {
+        case 4: bigEndian().map { .v4(IPv4Address($0)) }
+        case 16:
+            .v6(
+                IPv6Address(
+                    high: UInt64(bigEndian: payload.loadUnaligned(as: UInt64.self)),
+                    low: UInt64(bigEndian: payload.loadUnaligned(fromByteOffset: 8, as: UInt64.self))))
+        default: nil
+        }
+    }
+    var isTrue: Bool { uint8 ?? 0 != 0 }
+    /// nil for anything but six bytes.
+    var mac: MACAddress? { payload.count == 6 ? MACAddress(payload.reduce(0) { $0 << 8 | UInt64($1) }) : nil }
     /// Up to the first NUL, which the kernel does not promise.
     var string: String { String(decoding: payload.prefix { $0 != 0 }, as: UTF8.self) }
     var nested: Attributes {
@@ -74,73 +97,17 @@ struct Attribute {
 
 func alignedLength(_ length: Int) -> Int { (length + 3) & ~3 }
 
-/// Messages laid out one after another, to be sent in one go.
-struct NetlinkBatch: ~Copyable {
-    /// Room for one message; none of ours comes near it.
-    static let messageLimit = 4096
-    private let memory: UnsafeMutableRawBufferPointer
-    private(set) var size = 0
-    private(set) var count = 0
-
-    init(messages: Int) {
-        memory = .allocate(byteCount: messages * Self.messageLimit, alignment: 8)
-    }
-
-    deinit { memory.deallocate() }
-
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[..<size]) }
-
-    /// Appends a message whose fixed part is `header` and whose attributes `body` puts.
-    mutating func append<Header: BitwiseCopyable>(
-        type: Int, flags: Int32, sequence: UInt32, header: Header, _ body: (inout MessageWriter) -> Void
-    ) throws(NetlinkError) {
-        guard memory.count - size >= Self.messageLimit, let base = memory.baseAddress,
-            let message = mnl_nlmsg_put_header(base + size)
-        else { throw NetlinkError(operation: "build message", subject: "", errno: EMSGSIZE) }
-        message.pointee.nlmsg_type = UInt16(type)
-        message.pointee.nlmsg_flags = UInt16(NLM_F_REQUEST | flags)
-        message.pointee.nlmsg_seq = sequence
-        mnl_nlmsg_put_extra_header(message, MemoryLayout<Header>.size)?
-            .copyMemory(from: [header], byteCount: MemoryLayout<Header>.size)
-        var writer = MessageWriter(message: message)
-        body(&writer)
-        guard writer.fits else { throw NetlinkError(operation: "build message", subject: "", errno: EMSGSIZE) }
-        size += alignedLength(Int(message.pointee.nlmsg_len))
-        count += 1
-    }
-}
-
-/// Puts attributes into a message; an attribute that does not fit is noted, not written past the end.
-struct MessageWriter {
-    fileprivate let message: UnsafeMutablePointer<nlmsghdr>
-    fileprivate(set) var fits = true
-
-    mutating func put(_ type: Int, _ value: UInt32) {
-        if !mnl_attr_put_u32_check(message, NetlinkBatch.messageLimit, UInt16(type), value) { fits = false }
-    }
-    mutating func put(_ type: Int, _ bytes: [UInt8]) {
-        if !mnl_attr_put_check(message, NetlinkBatch.messageLimit, UInt16(type), bytes.count, bytes) { fits = false }
-    }
-    mutating func put(_ type: Int, _ text: String) {
-        if !mnl_attr_put_strz_check(message, NetlinkBatch.messageLimit, UInt16(type), text) { fits = false }
-    }
-    /// A fixed struct inside of a nest, such as the ifinfomsg of a veth's peer.
-    mutating func putStruct<Value: BitwiseCopyable>(_ value: Value) {
-        let size = MemoryLayout<Value>.size
-        let length = alignedLength(Int(message.pointee.nlmsg_len))
-        guard length + size <= NetlinkBatch.messageLimit, let tail = mnl_nlmsg_get_payload_tail(message) else {
-            fits = false
-            return
+extension NetlinkMessage {
+    /// What an NLMSG_ERROR or NLMSG_DONE says went wrong; nil for an acknowledgement.
+    var failure: (errno: Int32, message: String?)? {
+        guard let number = header(Int32.self), number < 0 else { return nil }
+        guard flags & Int32(NLM_F_ACK_TLVS) != 0 else { return (-number, nil) }
+        var words: String?
+        // The request's header follows the number (NETLINK_CAP_ACK drops the rest of it), then the attributes.
+        let attributes = type == NLMSG_ERROR ? attributes(after: nlmsgerr.self) : attributes(after: Int32.self)
+        for attribute in attributes where Int(attribute.type) == Int(NLMSGERR_ATTR_MSG.rawValue) {
+            words = attribute.string
         }
-        tail.copyMemory(from: [value], byteCount: size)
-        message.pointee.nlmsg_len += UInt32(alignedLength(size))
-    }
-    mutating func nest(_ type: Int, _ body: (inout MessageWriter) -> Void) {
-        guard let start = mnl_attr_nest_start_check(message, NetlinkBatch.messageLimit, UInt16(type)) else {
-            fits = false
-            return
-        }
-        body(&self)
-        mnl_attr_nest_end(message, start)
+        return (-number, words)
     }
 }

@@ -13,6 +13,9 @@ public struct RouteSocket: ~Copyable, Sendable {
     public let descriptor: OwnedDescriptor
     private var sequence: UInt32 = 0
 
+    /// More errors than this at once might not fit into the receive buffer (ENOBUFS).
+    private static let changesPerRound = 128
+
     /// Opens a socket in the caller's network namespace.
     public init() throws(SystemError) {
         let socket = socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), NETLINK_ROUTE)
@@ -36,7 +39,7 @@ public struct RouteSocket: ~Copyable, Sendable {
         self.descriptor = descriptor
     }
 
-    /// Makes the changes in order, as few messages to the kernel as possible, each acknowledged.
+    /// Makes the changes in order, as few messages to the kernel as possible.
     ///
     /// The kernel goes on with the next change after one that failed, so this is not a transaction.
     /// - Throws: the first failure, after all were tried.
@@ -49,106 +52,94 @@ public struct RouteSocket: ~Copyable, Sendable {
     public mutating func attempt(_ changes: [Change]) throws(NetlinkError) -> [NetlinkError?] {
         var results: [NetlinkError?] = []
         results.reserveCapacity(changes.count)
-        // More acknowledgements than this at once might not fit into the receive buffer (ENOBUFS).
-        for start in stride(from: 0, to: changes.count, by: 64) {
-            let some = changes[start..<min(start + 64, changes.count)]
-            try attempt(some, &results)
+        let buffer = ReceiveBuffer()
+        while results.count < changes.count {
+            try attemptSome(of: changes, &results, buffer)
+            let made = changes[results.count - 1]
+            // Never where it failed: the interface of that name is somebody else's then.
+            guard results[results.count - 1] == nil else { continue }
+            for case .some(let failure) in try attempt(made.completion) {
+                results[results.count - 1] = NetlinkError(made, failure.errno, failure.message)
+            }
         }
         return results
     }
 
-    private mutating func attempt(_ changes: ArraySlice<Change>, _ results: inout [NetlinkError?]) throws(NetlinkError)
-    {
-        let first = sequence &+ 1
-        var batch = NetlinkBatch(messages: changes.count)
-        for change in changes {
-            sequence &+= 1
-            try batch.append(change, sequence: sequence)
-        }
-        try send(batch)
+    /// Makes the changes that have no result yet, up to as many as fit into one round or one that needs completion.
+    private mutating func attemptSome(
+        of changes: [Change], _ results: inout [NetlinkError?], _ buffer: borrowing ReceiveBuffer
+    ) throws(NetlinkError) {
+        var batch = NetlinkBatch()
         let start = results.count
-        results += Array(repeating: nil, count: changes.count)
-        var missing = changes.count
-        while missing > 0 {
-            try receive { message throws(NetlinkError) in
+        let first = sequence &+ 1
+        for change in changes[start...].prefix(Self.changesPerRound) where batch.hasRoom {
+            sequence &+= 1
+            do {
+                try batch.append(change, sequence: sequence)
+                results.append(nil)
+            } catch {
+                results.append(NetlinkError(change, error.errno, error.message))
+            }
+            if !change.completion.isEmpty { break }
+        }
+        guard batch.count > 0 else { return }
+        batch.acknowledgeLast()
+        try send(batch)
+        let last = batch.lastSequence
+        var isAnswered = false
+        while !isAnswered {
+            try receive(into: buffer) { message throws(NetlinkError) in
                 let position = Int(message.sequence &- first)
-                guard message.type == NLMSG_ERROR, position < changes.count else { return }
-                missing -= 1
+                guard message.type == NLMSG_ERROR, position < results.count - start else { return }
+                if message.sequence == last { isAnswered = true }
                 guard let failure = message.failure else { return }
-                let words = changes[changes.startIndex + position].words
-                results[start + position] = NetlinkError(
-                    operation: words.operation, subject: words.subject, errno: failure.errno, message: failure.message)
+                results[start + position] = NetlinkError(changes[start + position], failure.errno, failure.message)
             }
         }
     }
 
-    /// Every interface of the namespace.
-    public mutating func links() throws(NetlinkError) -> [Link] {
-        try dump("list links", RTM_GETLINK, ifinfomsg(), { $0.putStatisticsUnwanted() }) { Link($0) }
-    }
-
-    /// The interface, or nil if there is none of that name or index.
-    public mutating func link(_ reference: LinkReference) throws(NetlinkError) -> Link? {
+    /// Sends one request and hands over its answer; nil where the kernel says one of `absent`.
+    mutating func ask<Header: BitwiseCopyable, Answer>(
+        _ operation: String, _ subject: String, type: Int, header: Header, absent: [Int32],
+        _ put: (inout MessageWriter) -> Void, _ parse: (NetlinkMessage) -> Answer?
+    ) throws(NetlinkError) -> Answer? {
         sequence &+= 1
         let expected = sequence
-        var batch = NetlinkBatch(messages: 1)
-        try batch.append(type: RTM_GETLINK, flags: 0, sequence: expected, header: linkHeader(reference)) {
-            $0.put(nameOf: reference)
-            $0.putStatisticsUnwanted()
-        }
+        var batch = NetlinkBatch()
+        try batch.append(type: type, flags: 0, sequence: expected, header: header, put)
         try send(batch)
-        var link: Link?
+        let buffer = ReceiveBuffer()
+        var answer: Answer?
         var failure: (errno: Int32, message: String?)?
         var isAnswered = false
         while !isAnswered {
-            try receive { message throws(NetlinkError) in
+            try receive(into: buffer) { message throws(NetlinkError) in
                 guard message.sequence == expected else { return }
                 isAnswered = true
-                if message.type == NLMSG_ERROR { failure = message.failure } else { link = Link(message) }
+                if message.type == NLMSG_ERROR { failure = message.failure } else { answer = parse(message) }
             }
         }
-        guard let failure, failure.errno != ENODEV else { return link }
-        throw NetlinkError(
-            operation: "get link", subject: "\(reference)", errno: failure.errno, message: failure.message)
-    }
-
-    /// Every address of every interface, or those of one.
-    public mutating func addresses(of link: Int32? = nil) throws(NetlinkError) -> [Address] {
-        var header = ifaddrmsg()
-        header.ifa_index = UInt32(bitPattern: link ?? 0)
-        return try dump("list addresses", RTM_GETADDR, header) { Address($0) }
-    }
-
-    /// The routes of every table; with `origin`, only those that it made.
-    public mutating func routes(origin: RouteProtocol? = nil) throws(NetlinkError) -> [Route] {
-        var header = rtmsg()
-        header.rtm_protocol = origin?.rawValue ?? 0
-        return try dump("list routes", RTM_GETROUTE, header) { message in
-            Route(message).flatMap { route in origin == nil || route.origin == origin ? route : nil }
-        }
-    }
-
-    /// The neighbour tables of IPv4 and IPv6.
-    public mutating func neighbours() throws(NetlinkError) -> [Neighbour] {
-        try dump("list neighbours", RTM_GETNEIGH, ndmsg()) { Neighbour($0) }
+        guard let failure, !absent.contains(failure.errno) else { return answer }
+        throw NetlinkError(operation: operation, subject: subject, errno: failure.errno, message: failure.message)
     }
 
     /// Asks for a list. One that changed while it was read (NLM_F_DUMP_INTR) is asked for again.
-    private mutating func dump<Header: BitwiseCopyable, Item>(
-        _ operation: String, _ type: Int, _ header: Header, _ body: (inout MessageWriter) -> Void = { _ in },
+    mutating func dump<Header: BitwiseCopyable, Item>(
+        _ operation: String, _ type: Int, _ header: Header, _ put: (inout MessageWriter) -> Void = { _ in },
         _ parse: (NetlinkMessage) -> Item?
     ) throws(NetlinkError) -> [Item] {
+        let buffer = ReceiveBuffer()
         for _ in 0..<100 {
             sequence &+= 1
             let expected = sequence
-            var batch = NetlinkBatch(messages: 1)
-            try batch.append(type: type, flags: NLM_F_ROOT | NLM_F_MATCH, sequence: expected, header: header, body)
+            var batch = NetlinkBatch()
+            try batch.append(type: type, flags: NLM_F_ROOT | NLM_F_MATCH, sequence: expected, header: header, put)
             try send(batch)
             var items: [Item] = []
             var isDone = false
             var isTorn = false
             while !isDone {
-                try receive { message throws(NetlinkError) in
+                try receive(into: buffer) { message throws(NetlinkError) in
                     guard message.sequence == expected else { return }
                     if message.flags & NLM_F_DUMP_INTR != 0 { isTorn = true }
                     switch message.type {
@@ -179,35 +170,20 @@ public struct RouteSocket: ~Copyable, Sendable {
         }
     }
 
-    /// Reads one datagram and hands over its messages.
-    private func receive(_ body: (NetlinkMessage) throws(NetlinkError) -> Void) throws(NetlinkError) {
-        // The kernel fills 32 KiB of a list at most (netlink_dump). A stored buffer of a private type would save the
-        // allocation, and breaks release builds of other modules (Swift 6.3).
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 8)
-        defer { memory.deallocate() }
+    private func receive(
+        into buffer: borrowing ReceiveBuffer, _ body: (NetlinkMessage) throws(NetlinkError) -> Void
+    ) throws(NetlinkError) {
         while true {
-            let size = recv(descriptor.number, memory.baseAddress, memory.count, Int32(MSG_TRUNC))
-            if size < 0, errno == EINTR { continue }
-            if size < 0 { throw NetlinkError(operation: "receive", subject: "NETLINK_ROUTE", errno: errno) }
-            guard size <= memory.count else {
-                throw NetlinkError(operation: "receive", subject: "NETLINK_ROUTE", errno: EMSGSIZE)
-            }
-            return try NetlinkMessage.forEach(in: UnsafeRawBufferPointer(memory), size: size, body)
+            let size = buffer.receive(from: descriptor)
+            if size >= 0 { return try buffer.forEachMessage(size, body) }
+            if errno != EINTR { throw NetlinkError(operation: "receive", subject: "NETLINK_ROUTE", errno: errno) }
         }
     }
 }
 
-extension NetlinkMessage {
-    /// What an NLMSG_ERROR or NLMSG_DONE says went wrong; nil for an acknowledgement.
-    var failure: (errno: Int32, message: String?)? {
-        guard let number = header(Int32.self), number < 0 else { return nil }
-        guard flags & Int32(NLM_F_ACK_TLVS) != 0 else { return (-number, nil) }
-        var words: String?
-        // The request's header follows the number (NETLINK_CAP_ACK drops the rest of it), then the attributes.
-        let attributes = type == NLMSG_ERROR ? attributes(after: nlmsgerr.self) : attributes(after: Int32.self)
-        for attribute in attributes where Int(attribute.type) == Int(NLMSGERR_ATTR_MSG.rawValue) {
-            words = attribute.string
-        }
-        return (-number, words)
+extension NetlinkError {
+    fileprivate init(_ change: Change, _ errno: Int32, _ message: String?) {
+        let words = change.words
+        self.init(operation: words.operation, subject: words.subject, errno: errno, message: message)
     }
 }

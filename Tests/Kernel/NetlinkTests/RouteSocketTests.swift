@@ -172,7 +172,4 @@ import Testing
         }
         #expect(error.errno == ENOENT && error.subject == "/proc/sys/net/ipv4/no_such_thing")
     }
-
-    private func ip(_ text: String) throws -> IPAddress { try #require(IPAddress(text)) }
-    private func cidr(_ text: String) throws -> CIDR { try #require(CIDR(text)) }
 }
