@@ -59,6 +59,8 @@ public struct BaseChain: Sendable, Hashable {
     /// `dstnat`
     public static let destinationNATPriority: Int32 = -100
     public static let filterPriority: Int32 = 0
+    /// `filter` in tables of the family bridge (linux/netfilter_bridge.h).
+    public static let bridgeFilterPriority: Int32 = -200
     public static let securityPriority: Int32 = 50
     /// `srcnat`
     public static let sourceNATPriority: Int32 = 100

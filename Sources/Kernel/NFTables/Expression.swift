@@ -9,10 +9,16 @@ public enum PayloadField: Sendable, Hashable, CaseIterable {
     case tcpSource, tcpDestination
     case udpSource, udpDestination
     case sctpSource, sctpDestination
+    /// Of the Ethernet frame; for tables of the family bridge.
+    case etherSource, etherType
+    /// Who an ARP packet says it is from.
+    case arpSourceAddress
 }
 
 /// What the kernel knows of a packet besides its bytes; raw values are NFT_META_*.
 public enum MetaKey: UInt32, Sendable, Hashable, CaseIterable {
+    /// The frame's type (ETH_P_*).
+    case protocolType = 1
     case mark = 3
     case inputInterface = 4
     case outputInterface = 5
@@ -49,6 +55,9 @@ public indirect enum Expression: Sendable, Hashable {
     case conntrack(ConntrackKey)
     /// The type (local, unicast …) of an address in the routing table.
     case fibType(FIBSubject)
+    /// Whether the routing table has a way to an address; with the input interface in it, a way over that one. Compared
+    /// with ``Literal/exists`` and ``Literal/missing``.
+    case fibRoute(FIBSubject)
     /// A number from 0 to `modulus` - 1.
     case random(modulus: UInt32)
     /// 0, 1, … `modulus` - 1, and again.
@@ -71,6 +80,7 @@ public indirect enum Expression: Sendable, Hashable {
         case .meta(let key): key.type
         case .conntrack(let key): key.type
         case .fibType: .fibAddressType
+        case .fibRoute: .boolean
         case .random, .roundRobin: .integer
         case .and(let inner, _), .or(let inner, _), .xor(let inner, _): inner.type
         case .concatenation(let parts): parts.first?.type ?? .integer

@@ -15,6 +15,7 @@ extension PayloadField {
         let fieldNumber: UInt32
     }
 
+    static let linkHeader = UInt32(NFT_PAYLOAD_LL_HEADER.rawValue)
     static let networkHeader = UInt32(NFT_PAYLOAD_NETWORK_HEADER.rawValue)
     static let transportHeader = UInt32(NFT_PAYLOAD_TRANSPORT_HEADER.rawValue)
 
@@ -32,7 +33,14 @@ extension PayloadField {
         case .udpDestination: Self.port("udp dport", 2, 6, 2)
         case .sctpSource: Self.port("sctp sport", 0, 10, 1)
         case .sctpDestination: Self.port("sctp dport", 2, 10, 2)
+        case .etherSource: Self.frame("ether saddr", 6, .etherAddress, 2)
+        case .etherType: Self.frame("ether type", 12, .etherType, 3)
+        case .arpSourceAddress: Self.network("arp saddr ip", 14, .ipv4Address, 15, 8)
         }
+    }
+
+    private static func frame(_ text: String, _ offset: UInt32, _ type: DataType, _ field: UInt32) -> Layout {
+        Layout(text: text, base: linkHeader, offset: offset, type: type, protocolNumber: 17, fieldNumber: field)
     }
 
     private static func network(
@@ -59,11 +67,12 @@ extension PayloadField {
         }
     }
 
-    /// The family that a packet of an `inet` table must have for this field to exist.
+    /// The family that a packet of an `inet` or `bridge` table must have for this field to exist.
     var familyDependency: Family? {
         switch self {
         case .ipSource, .ipDestination: .ipv4
         case .ip6Source, .ip6Destination: .ipv6
+        case .arpSourceAddress: .arp
         default: nil
         }
     }
@@ -73,6 +82,7 @@ extension PayloadField {
         allCases.first { field in
             let layout = field.layout
             guard layout.base == base, layout.offset == offset else { return false }
+            if base == linkHeader { return true }
             if base == networkHeader { return field.familyDependency == family }
             return field.transportDependency == transport
         }
@@ -82,6 +92,7 @@ extension PayloadField {
 extension MetaKey {
     var type: DataType {
         switch self {
+        case .protocolType: .etherType
         case .mark: .mark
         case .inputInterface, .outputInterface: .interfaceIndex
         case .inputInterfaceName, .outputInterfaceName: .interfaceName
@@ -93,6 +104,7 @@ extension MetaKey {
     /// nft prints interface keys without `meta`.
     var text: String {
         switch self {
+        case .protocolType: "meta protocol"
         case .mark: "meta mark"
         case .inputInterface: "iif"
         case .outputInterface: "oif"

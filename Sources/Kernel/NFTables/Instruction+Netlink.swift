@@ -73,6 +73,14 @@ extension Instruction {
                     (attribute(NFTNL_EXPR_FIB_FLAGS), subject.rawValue),
                     (attribute(NFTNL_EXPR_FIB_DREG), registerNumber(slot)),
                 ])
+        case .fibRoute(let subject, let slot):
+            return try make(
+                "fib",
+                [
+                    (attribute(NFTNL_EXPR_FIB_RESULT), UInt32(NFT_FIB_RESULT_OIF.rawValue)),
+                    (attribute(NFTNL_EXPR_FIB_FLAGS), subject.rawValue | Instruction.fibPresent),
+                    (attribute(NFTNL_EXPR_FIB_DREG), registerNumber(slot)),
+                ])
         case .numgen(let isRandom, let modulus, let slot):
             let kind = isRandom ? NFT_NG_RANDOM.rawValue : NFT_NG_INCREMENTAL.rawValue
             return try make(

@@ -54,11 +54,7 @@ extension Instruction {
             if let slot = reader.slot(NFTNL_EXPR_CT_DREG) { return .conntrack(key, to: slot) }
             return reader.slot(NFTNL_EXPR_CT_SREG).map { .setConntrack(key, from: $0) }
         case "fib":
-            guard reader.number(NFTNL_EXPR_FIB_RESULT) == UInt32(NFT_FIB_RESULT_ADDRTYPE.rawValue),
-                let flags = reader.number(NFTNL_EXPR_FIB_FLAGS), flags < 32,
-                let slot = reader.slot(NFTNL_EXPR_FIB_DREG)
-            else { return nil }
-            return .fibType(FIBSubject(rawValue: flags), to: slot)
+            return fib(reader)
         case "numgen": return numgen(reader)
         case "bitwise": return bitwise(reader)
         case "cmp":
@@ -89,6 +85,18 @@ extension Instruction {
             let offset = reader.number(NFTNL_EXPR_PAYLOAD_OFFSET), let length = reader.number(NFTNL_EXPR_PAYLOAD_LEN)
         else { return nil }
         return .payload(base: base, offset: offset, length: length, to: slot)
+    }
+
+    private static func fib(_ reader: ExpressionReader) -> Instruction? {
+        guard let result = reader.number(NFTNL_EXPR_FIB_RESULT), let flags = reader.number(NFTNL_EXPR_FIB_FLAGS),
+            let slot = reader.slot(NFTNL_EXPR_FIB_DREG)
+        else { return nil }
+        let subject = FIBSubject(rawValue: flags & ~fibPresent)
+        switch (result, flags & fibPresent) {
+        case (UInt32(NFT_FIB_RESULT_ADDRTYPE.rawValue), 0): return .fibType(subject, to: slot)
+        case (UInt32(NFT_FIB_RESULT_OIF.rawValue), fibPresent): return .fibRoute(subject, to: slot)
+        default: return nil
+        }
     }
 
     private static func numgen(_ reader: ExpressionReader) -> Instruction? {

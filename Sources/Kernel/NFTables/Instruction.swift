@@ -9,6 +9,7 @@ enum Instruction: Hashable {
     case conntrack(ConntrackKey, to: Int)
     case setConntrack(ConntrackKey, from: Int)
     case fibType(FIBSubject, to: Int)
+    case fibRoute(FIBSubject, to: Int)
     case numgen(isRandom: Bool, modulus: UInt32, to: Int)
     case bitwise(from: Int, to: Int, mask: [UInt8], xor: [UInt8])
     case compare(Comparison, register: Int, [UInt8])
@@ -25,6 +26,8 @@ enum Instruction: Hashable {
 
     /// NFT_BITWISE_MASK_XOR, which older headers call NFT_BITWISE_BOOL.
     static let maskAndXor: UInt32 = 0
+    /// NFTA_FIB_F_PRESENT: whether there is a route, not over which interface.
+    static let fibPresent: UInt32 = 32
 }
 
 /// The number of slots a value of `byteCount` bytes takes.

@@ -6,6 +6,8 @@ public enum DataType: UInt32, Sendable, Hashable {
     case integer = 4
     case ipv4Address = 7
     case ipv6Address = 8
+    case etherAddress = 9
+    case etherType = 10
     case inetProtocol = 12
     case inetService = 13
     case mark = 19
@@ -14,15 +16,19 @@ public enum DataType: UInt32, Sendable, Hashable {
     case conntrackDirection = 27
     case conntrackStatus = 28
     case fibAddressType = 38
+    /// Of what ``Expression/fibRoute(_:)`` says, which is as wide as an interface's index.
+    case boolean = 39
     case interfaceName = 41
 
     /// The name that `type` declarations use; nil where nft has none that could be declared.
     public var name: String? {
         switch self {
         case .nfproto: "nf_proto"
-        case .integer: nil
+        case .integer, .boolean: nil
         case .ipv4Address: "ipv4_addr"
         case .ipv6Address: "ipv6_addr"
+        case .etherAddress: "ether_addr"
+        case .etherType: "ether_type"
         case .inetProtocol: "inet_proto"
         case .inetService: "inet_service"
         case .mark: "mark"
@@ -39,7 +45,8 @@ public enum DataType: UInt32, Sendable, Hashable {
     public var byteCount: Int {
         switch self {
         case .nfproto, .inetProtocol, .conntrackDirection: 1
-        case .inetService: 2
+        case .inetService, .etherType: 2
+        case .etherAddress: 6
         case .ipv6Address, .interfaceName: 16
         default: 4
         }
@@ -48,7 +55,9 @@ public enum DataType: UInt32, Sendable, Hashable {
     /// Whether values lie in the byte order of the host; others lie in network order.
     var isHostByteOrder: Bool {
         switch self {
-        case .integer, .mark, .interfaceIndex, .conntrackState, .conntrackStatus, .fibAddressType, .interfaceName: true
+        case .integer, .mark, .interfaceIndex, .conntrackState, .conntrackStatus, .fibAddressType, .interfaceName,
+            .boolean:
+            true
         default: false
         }
     }
@@ -112,6 +121,26 @@ public struct Literal: Sendable, Hashable {
         bytes.count == 16 ? Literal(type: .ipv6Address, bytes: bytes) : nil
     }
 
+    /// An Ethernet address of six bytes; nil for another count.
+    public static func etherAddress(_ bytes: [UInt8]) -> Literal? {
+        bytes.count == 6 ? Literal(type: .etherAddress, bytes: bytes) : nil
+    }
+
+    /// The type of a frame (ETH_P_* of linux/if_ether.h).
+    static func etherType(_ number: UInt16) -> Literal {
+        Literal(type: .etherType, bytes: [UInt8(number >> 8), UInt8(number & 0xff)])
+    }
+
+    /// The type of frames with packets of `family`; nil for families that are not one protocol's.
+    static func etherType(of family: Family) -> Literal? {
+        switch family {
+        case .ipv4: etherType(0x0800)
+        case .arp: etherType(0x0806)
+        case .ipv6: etherType(0x86dd)
+        default: nil
+        }
+    }
+
     /// A port of any transport protocol.
     public static func port(_ number: UInt16) -> Literal {
         Literal(type: .inetService, bytes: [UInt8(number >> 8), UInt8(number & 0xff)])
@@ -156,6 +185,11 @@ public struct Literal: Sendable, Hashable {
     public static func state(_ bits: ConntrackState...) -> Literal {
         Literal(type: .conntrackState, bytes: hostBytes(bits.reduce(0) { $0 | $1.rawValue }))
     }
+
+    /// For ``Expression/fibRoute(_:)``: there is a route.
+    public static let exists = Literal(type: .boolean, bytes: hostBytes(1))
+    /// For ``Expression/fibRoute(_:)``: there is none.
+    public static let missing = Literal(type: .boolean, bytes: hostBytes(0))
 
     /// `local`, the type of the host's own addresses (RTN_LOCAL).
     public static let localAddress = Literal(type: .fibAddressType, bytes: hostBytes(2))

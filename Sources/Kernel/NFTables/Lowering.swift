@@ -16,7 +16,7 @@ struct Lowering {
 
     init(family: Family) {
         self.family = family
-        knownFamily = family == .inet ? nil : family
+        knownFamily = family == .inet || family == .bridge ? nil : family
     }
 
     static func lower(_ statements: [Statement], family: Family) throws(EncodingError) -> [Instruction] {
@@ -74,6 +74,8 @@ struct Lowering {
             knownTransport = TransportProtocol(rawValue: literal.bytes[0])
         } else if expression == .meta(.nfproto) {
             knownFamily = literal.bytes[0] == 2 ? .ipv4 : .ipv6
+        } else if expression.type == .etherType, family == .bridge {
+            knownFamily = [Family.ipv4, .arp, .ipv6].first { Literal.etherType(of: $0) == literal }
         }
     }
 
@@ -158,6 +160,7 @@ struct Lowering {
         case .meta(let key): instructions.append(.meta(key, to: slot))
         case .conntrack(let key): instructions.append(.conntrack(key, to: slot))
         case .fibType(let subject): instructions.append(.fibType(subject, to: slot))
+        case .fibRoute(let subject): instructions.append(.fibRoute(subject, to: slot))
         case .random(let modulus): instructions.append(.numgen(isRandom: true, modulus: modulus, to: slot))
         case .roundRobin(let modulus): instructions.append(.numgen(isRandom: false, modulus: modulus, to: slot))
         case .and(let inner, let bits): try bitwise(inner, mask: bits, xor: 0, at: slot)
@@ -206,6 +209,16 @@ extension Lowering {
     /// Adds the match that makes sure of the packet's family in an `inet` table, if no earlier statement did.
     private mutating func require(_ needed: Family, for what: String) throws(EncodingError) {
         if needed == knownFamily { return }
+        if family == .bridge, knownFamily == nil, let type = Literal.etherType(of: needed) {
+            // nft asks for ARP in this way and for others in that.
+            instructions.append(
+                needed == .arp
+                    ? .payload(base: PayloadField.linkHeader, offset: 12, length: 2, to: 0)
+                    : .meta(.protocolType, to: 0))
+            instructions.append(.compare(.equal, register: 0, type.bytes))
+            knownFamily = needed
+            return
+        }
         guard family == .inet, knownFamily == nil else {
             throw EncodingError("\(what) in a rule for family \((knownFamily ?? family).name)")
         }

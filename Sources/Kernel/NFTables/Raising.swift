@@ -14,7 +14,7 @@ struct Raising {
 
     init(family: Family, keySlots: @escaping (String) -> Int?) {
         (self.family, self.keySlots) = (family, keySlots)
-        knownFamily = family == .inet ? nil : family
+        knownFamily = family == .inet || family == .bridge ? nil : family
     }
 
     static func raise(
@@ -33,6 +33,7 @@ struct Raising {
         case .meta(let key, let slot): set(slot, .meta(key))
         case .conntrack(let key, let slot): set(slot, .conntrack(key))
         case .fibType(let subject, let slot): set(slot, .fibType(subject))
+        case .fibRoute(let subject, let slot): set(slot, .fibRoute(subject))
         case .numgen(let isRandom, let modulus, let slot):
             set(slot, isRandom ? .random(modulus: modulus) : .roundRobin(modulus: modulus))
         case .immediate(let bytes, let slot): set(slot, .literal(Literal(type: guess(bytes), bytes: bytes)))
@@ -88,6 +89,12 @@ struct Raising {
         if self.family == .inet, base == PayloadField.networkHeader, let known = knownFamily, field != nil {
             let number: UInt8 = known == .ipv4 ? 2 : 10
             dropDependency(.match(.meta(.nfproto), .equal, Literal(type: .nfproto, bytes: [number])))
+        }
+        if self.family == .bridge, base == PayloadField.networkHeader, field != nil,
+            let type = knownFamily.flatMap({ Literal.etherType(of: $0) })
+        {
+            dropDependency(.match(.meta(.protocolType), .equal, type))
+            dropDependency(.match(.payload(.etherType), .equal, type))
         }
         if let field, field.layout.type.byteCount == Int(length) { return set(slot, .payload(field)) }
         slots[slot] = nil
@@ -153,6 +160,10 @@ struct Raising {
         }
         guard let left = slots[register] else { return unknown(.compare(comparison, register: register, bytes)) }
         statements.append(.match(left, comparison, Literal(type: left.type, bytes: bytes)))
+        if comparison == .equal, family == .bridge, left.type == .etherType {
+            let literal = Literal(type: .etherType, bytes: bytes)
+            knownFamily = [Family.ipv4, .arp, .ipv6].first { Literal.etherType(of: $0) == literal }
+        }
         guard comparison == .equal, bytes.count == 1 else { return }
         if left == .meta(.transportProtocol) {
             knownTransport = TransportProtocol(rawValue: bytes[0])

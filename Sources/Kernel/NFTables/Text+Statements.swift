@@ -91,6 +91,7 @@ extension Text {
         case .meta(let key): key.text
         case .conntrack(let key): key.text
         case .fibType(let subject): "fib \(fibSubject(subject)) type"
+        case .fibRoute(let subject): "fib \(fibSubject(subject)) oif"
         case .random(let modulus): "numgen random mod \(modulus)"
         case .roundRobin(let modulus): "numgen inc mod \(modulus)"
         case .and(let inner, let bits): "\(self.expression(inner)) & \(Literal.mark(bits).text)"
@@ -134,6 +135,8 @@ extension Literal {
         switch type {
         case .ipv4Address: bytes.map { "\($0)" }.joined(separator: ".") + (prefixLength.map { "/\($0)" } ?? "")
         case .ipv6Address: ipv6Text + (prefixLength.map { "/\($0)" } ?? "")
+        case .etherAddress: bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+        case .etherType: Self.etherTypes[number] ?? hexadecimal
         case .inetProtocol: Self.protocolNames[UInt8(truncatingIfNeeded: number)] ?? "\(number)"
         case .nfproto: number == 2 ? "ipv4" : number == 10 ? "ipv6" : "\(number)"
         case .inetService, .integer, .interfaceIndex: "\(number)"
@@ -142,6 +145,7 @@ extension Literal {
         case .conntrackState: bits(ConntrackState.allCases.map { ($0.rawValue, "\($0)") })
         case .conntrackStatus: bits(ConntrackStatus.allCases.map { ($0.rawValue, $0.name) })
         case .fibAddressType: Self.addressTypes[number] ?? "\(number)"
+        case .boolean: number == 0 ? "missing" : "exists"
         case .interfaceName:
             "\"" + String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) + (bytes.count < 16 ? "*\"" : "\"")
         }
@@ -170,6 +174,8 @@ extension Literal {
         1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 50: "esp", 51: "ah", 58: "ipv6-icmp",
         132: "sctp", 136: "udplite",
     ]
+
+    private static let etherTypes: [UInt32: String] = [0x0800: "ip", 0x0806: "arp", 0x86dd: "ip6", 0x8100: "8021q"]
 
     private static let addressTypes: [UInt32: String] = [
         0: "unspec", 1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole",

@@ -111,7 +111,8 @@ enum Text {
         var output = "\tchain \(chain.name) {\n"
         if let comment = chain.comment { output += "\t\tcomment \"\(comment)\"\n" }
         if let hook = chain.hook {
-            output += "\t\ttype \(hook.kind.rawValue) hook \(hook.hook.name) priority \(priority(hook)); "
+            output += "\t\ttype \(hook.kind.rawValue) hook \(hook.hook.name) "
+            output += "priority \(priority(hook, table.name.family)); "
             output += "policy \(hook.policy == .accept ? "accept" : "drop");\n"
         }
         for rule in chain.rules { output += "\t\t\(self.rule(rule, in: table))\n" }
@@ -119,7 +120,8 @@ enum Text {
     }
 
     /// Standard priorities by name, also with an offset of at most ten.
-    private static func priority(_ hook: BaseChain) -> String {
+    private static func priority(_ hook: BaseChain, _ family: Family) -> String {
+        if family == .bridge { return hook.priority == BaseChain.bridgeFilterPriority ? "filter" : "\(hook.priority)" }
         let names: [(Int32, String, BaseChain.Hook?)] = [
             (BaseChain.rawPriority, "raw", nil), (BaseChain.manglePriority, "mangle", nil),
             (BaseChain.destinationNATPriority, "dstnat", .prerouting), (BaseChain.filterPriority, "filter", nil),

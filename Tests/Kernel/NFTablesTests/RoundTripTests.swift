@@ -75,6 +75,7 @@ func tableOfEverything() throws -> Table {
                         .match(.payload(.ipDestination), .notEqual, .ipv4(0x7f00_0000, prefixLength: 8)),
                         .match(.payload(.tcpDestination), .equal, .port(8080)), .verdict(.return)),
                     Rule(.lookup(.payload(.ipDestination), set: "cluster-ips"), .verdict(.goto("no-endpoints"))),
+                    Rule(.match(.fibRoute(.destinationAddress), .equal, .exists), .verdict(.return)),
                     Rule(.lookup(.payload(.ipSource), set: "cluster-ips", negated: true), .verdict(.accept)),
                     Rule(.match(.payload(.ipDestination), .equal, services), .verdict(.drop)),
                     Rule(
@@ -97,6 +98,11 @@ func tableOfEverything() throws -> Table {
             Chain(
                 "prerouting", hook: BaseChain(.nat, .prerouting, priority: BaseChain.destinationNATPriority),
                 rules: [Rule(.verdict(.jump("services")))]),
+            Chain(
+                "sources", hook: BaseChain(.filter, .prerouting, priority: BaseChain.rawPriority),
+                rules: [
+                    Rule(.match(.fibRoute([.sourceAddress, .inputInterface]), .equal, .missing), .verdict(.drop))
+                ]),
             Chain("output", hook: BaseChain(.nat, .output, priority: BaseChain.destinationNATPriority)),
             Chain(
                 "postrouting", hook: BaseChain(.nat, .postrouting, priority: BaseChain.sourceNATPriority + 5),
