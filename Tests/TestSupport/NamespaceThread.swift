@@ -31,6 +31,20 @@ final class NamespaceThread: Sendable {
         _ = try perform { try check(cl_unshare(CLONE_FS | flags), "unshare") }
     }
 
+    /// Starts the thread and moves it into the network, mount, IPC and UTS namespaces of `process`, and its future children
+    /// into the PID namespace too.
+    init(enteringNamespacesOf process: pid_t) throws {
+        let target = try ProcessDescriptor(pid: process)
+        let copy = try target.descriptor.duplicate().release()
+        defer { close(copy) }
+        try startThread { [self] in serve() }
+        _ = try perform {
+            try check(cl_unshare(CLONE_FS), "unshare")
+            let kinds = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID
+            try check(cl_setns(copy, kinds), "setns", "process \(process)")
+        }
+    }
+
     /// Runs `body` on the thread and returns what it returned; the caller is blocked meanwhile.
     func perform<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) throws -> Result {
         let outcome = Mutex<Swift.Result<Result, any Error>?>(nil)

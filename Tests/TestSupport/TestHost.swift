@@ -5,11 +5,12 @@ import Synchronization
 /// A host of its own for one test: network, mount, PID and IPC namespaces, a directory and a cgroup parent, all of which
 /// vanish when the test ends, however it ends.
 ///
-/// - The first process of the PID namespace holds a pipe from the test. When the pipe closes, because the test is over or
-///   its process was killed, it kills whatever still runs, removes the cgroups and the directory, and goes.
+/// - The first process of the PID namespace (scripts/lib/host) holds a pipe from the test. When the pipe closes, because the
+///   test is over or its process was killed, it kills whatever still runs, removes the cgroups and the directory, and goes.
 /// - `/run` is a tmpfs of the host's own, `/sys/fs/cgroup` shows only its own cgroups; the rest of the file system is
 ///   the real one. `uplink0` (192.0.2.10/24) leads to
 ///   the network namespace `outside` (192.0.2.1), which is the default gateway and stands for the rest of the world.
+/// - A host that is part of a ``Testbed`` has a testbed's network instead, and lives as long as that.
 public final class TestHost: Sendable {
     /// Its directory, at the same path inside and outside.
     public let directory: String
@@ -20,11 +21,9 @@ public final class TestHost: Sendable {
     public let environment: [String]
 
     private let thread: NamespaceThread
-    private let firstProcess: pid_t
     private let started = Mutex<[pid_t]>([])
-    /// The write end of the first process's standard input.
-    private let lifeline: PipeEnd
-    private let reports: PipeEnd
+    /// What holds the host; nil where that is somebody else's.
+    private let hold: LifelineProcess?
 
     public static let address = "192.0.2.10"
     public static let outsideAddress = "192.0.2.1"
@@ -55,60 +54,43 @@ public final class TestHost: Sendable {
         environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "TMPDIR=\(directory)"]
         thread = try NamespaceThread(unsharing: CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC)
 
-        let (life, lifeline) = try makePipe()
-        let (reports, report) = try makePipe()
-        (self.lifeline, self.reports) = (lifeline, reports)
-        let environment = self.environment + ["DIRECTORY=\(directory)", "CGROUP=\(cgroupParent)"]
-        firstProcess = try thread.perform {
-            try spawn(
-                "/bin/bash", arguments: ["swiftlet-test-host", "-c", Self.script], environment: environment,
-                descriptors: [life.number, report.number, STDERR_FILENO], newSession: true)
-        }
-        life.close()
-        report.close()
-        let first = try Self.line(from: reports, seconds: 20)
-        guard first == "ready" else {
-            throw TestFailure("the test's host did not come up: '\(first)'")
-        }
+        let environment = self.environment + ["DIRECTORY=\(directory)", "CGROUP=\(cgroupParent)", "UPLINK=1"]
+        let script = "\(TestImages.repository)/scripts/lib/host"
+        hold = try LifelineProcess("the test's host", [script], environment: environment, on: thread)
+    }
+
+    /// The host that `process` is the first process of, for as long as somebody else holds it.
+    init(enteringNamespacesOf process: pid_t, directory: String, cgroupParent: String) throws {
+        (self.directory, self.cgroupParent) = (directory, cgroupParent)
+        environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "TMPDIR=\(directory)"]
+        thread = try NamespaceThread(enteringNamespacesOf: process)
+        hold = nil
     }
 
     deinit {
-        lifeline.close()
+        hold?.letGo()
         thread.stop()
     }
 
     /// Ends all that runs on the host and removes what belongs to it. Fails when something could not be removed.
     private func remove() async throws {
-        lifeline.close()
+        hold?.letGo()
+        try await leave()
+        try await hold?.waitForEnd()
+    }
+
+    /// Gives up the host: what was started on it is ended. Its first process can end only when that is reaped, and these are
+    /// our children.
+    func leave() async throws {
         thread.stop()
-        let (pid, reports) = (firstProcess, reports)
-        // The host's process 1 ends only when all others are reaped, and these are our children. What a test has waited
-        // for itself is nobody's child any more.
+        // What a test has waited for itself is nobody's child any more.
         let others = started.withLock { $0 }
-        let rest = try await blocking { () -> String in
-            var text = ""
-            while let line = try? Self.line(from: reports, seconds: 60), !line.isEmpty { text += line + "\n" }
+        try await blocking {
             var status: Int32 = 0
             for other in others where waitpid(other, &status, WNOHANG) == 0 {
                 kill(other, SIGKILL)
                 waitpid(other, &status, 0)
             }
-            try check(waitpid(pid, &status, 0), "waitpid", "\(pid)")
-            return status == 0 ? text : text + "status \(status)"
-        }
-        guard rest.isEmpty else { throw TestFailure("the test's host left something behind:\n\(rest)") }
-    }
-
-    /// One line, byte by byte; empty at the end of the stream.
-    private static func line(from end: PipeEnd, seconds: Double) throws -> String {
-        var bytes: [UInt8] = []
-        while true {
-            guard waitReadable(end.number, milliseconds: Int32(seconds * 1000)) else {
-                throw TestFailure("no word from the test's host in \(seconds) s")
-            }
-            var byte: UInt8 = 0
-            if read(end.number, &byte, 1) <= 0 || byte == 10 { return String(decoding: bytes, as: UTF8.self) }
-            bytes.append(byte)
         }
     }
 
@@ -164,60 +146,4 @@ public final class TestHost: Sendable {
             try spawn(path, arguments: full, environment: environment, descriptors: descriptors, newSession: true)
         }
     }
-
-    /// The first process of the host: sets it up, waits for the test's end, and clears up. Everything it says after
-    /// `ready` is something that was left.
-    private static let script = """
-        set -eu
-        mount --make-rprivate /
-        mount -t proc proc /proc
-        mount -t tmpfs -o mode=755 tmpfs /run
-        mkdir -p /run/lock /run/netns
-        hierarchies() {
-            if [ -e /sys/fs/cgroup/cgroup.procs ]; then echo /sys/fs/cgroup; return; fi
-            awk '$5 ~ "^/sys/fs/cgroup/" && !seen[$5]++ { print $5 }' /proc/self/mountinfo
-        }
-        hierarchies=$(hierarchies)
-        for hierarchy in $hierarchies; do
-            mkdir $hierarchy$CGROUP
-            for setting in cpuset.cpus cpuset.mems; do
-                [ ! -e $hierarchy/$setting ] || cat $hierarchy/$setting >$hierarchy$CGROUP/$setting
-            done
-            mount --bind $hierarchy$CGROUP $hierarchy
-        done
-        # A new namespace inherits the machine's setting; a host that forwards nothing is what an agent must cope with.
-        echo 0 >/proc/sys/net/ipv4/ip_forward
-        ip link set lo up
-        ip netns add outside
-        ip link add uplink0 type veth peer name uplink0 netns outside
-        ip address add 192.0.2.10/24 dev uplink0
-        # No address of its own making, which would appear at some later moment.
-        ip link set uplink0 addrgenmode none
-        ip link set uplink0 up
-        ip -n outside link set lo up
-        ip -n outside address add 192.0.2.1/24 dev uplink0
-        ip -n outside link set uplink0 up
-        ip route add default via 192.0.2.1
-        echo ready
-        read -r _ || true
-        set +e
-        kill -KILL -1 2>/dev/null
-        for attempt in $(seq 200); do
-            [ -n "$(find $hierarchies -mindepth 1 -type d)" ] || break
-            find $hierarchies -mindepth 1 -depth -type d | xargs -r rmdir 2>/dev/null || sleep 0.05
-        done
-        for hierarchy in $hierarchies; do
-            # Lazily: what was just killed may hold it for a moment more, and the cgroup too.
-            umount -l $hierarchy
-            for attempt in $(seq 200); do
-                rmdir $hierarchy$CGROUP 2>/dev/null && break || sleep 0.05
-            done
-            [ ! -d $hierarchy$CGROUP ] || echo "cgroup $hierarchy$CGROUP"
-        done
-        # What is mounted below the directory goes first, the latest mount before those it stands on.
-        awk -v top="$DIRECTORY/" 'index($5, top) == 1 { print $5 }' /proc/self/mountinfo | tac |
-            while read -r place; do umount -l "$(printf '%b' "$place")"; done
-        rm -rf --one-file-system "$DIRECTORY" || ls -d "$DIRECTORY"
-        exit 0
-        """
 }
