@@ -72,6 +72,7 @@ let package = Package(
             "Node", "Images",
             ["CArchive", "CLinux", "Linux", "JSONTree", "OCI", yams, httpClient, crypto] + nio),
         room("Node", "PodNetwork", ["Linux", "Netlink", "NFTables", "JSONTree"]),
+        room("Node", "CNI", ["Linux", "Netlink", "NFTables", "JSONTree", "PodNetwork"]),
         room("Node", "ServiceProxy", ["Linux", "Netlink", "NFTables", "JSONTree"]),
         room(
             "Node", "PodEngine",
@@ -112,6 +113,7 @@ let package = Package(
         tests("Node", "ContainerRuntime", ["TestSupport", "Cgroups", "CPodinit", "Linux"]),
         tests("Node", "Images", ["TestSupport", "OCI", "Linux", "CLinux", "JSONTree"] + nio.prefix(1)),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
+        tests("Node", "CNI", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree", "PodNetwork"]),
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
         tests("Node", "PodEngine", ["TestSupport", "Linux", "Netlink", "JSONTree", "Seccomp", "Resources", "Manifests"]),
         tests("Node", "ControlSocket", ["TestSupport"]),

@@ -1,7 +1,7 @@
 import Glibc
 
 /// Runs `body`, which blocks, on a thread that ends with it; on the caller's where there is no thread to be had.
-func runOnThread(_ body: @escaping @Sendable () -> Void) {
+public func runOnThread(_ body: @escaping @Sendable () -> Void) {
     final class Work: Sendable {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
