@@ -5,7 +5,9 @@
 #include <linux/if_link.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
+#include <linux/gen_stats.h>
 #include <linux/lwtunnel.h>
+#include <linux/pkt_sched.h>
 #include <linux/veth.h>
 #include <net/if.h>
 #include <net/if_arp.h>

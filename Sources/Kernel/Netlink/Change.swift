@@ -24,6 +24,11 @@ public enum Change: Sendable {
     /// Adds, or changes where the Ethernet address is found.
     case setForwardingEntry(ForwardingEntry)
     case deleteForwardingEntry(ForwardingEntry)
+    /// Puts the queue in place of whatever the interface of this index has; a token bucket there changes its numbers and
+    /// loses no packet.
+    case setRootQdisc(Int32, TokenBucket)
+    /// Back to what the kernel has by itself; fails with ENOENT where that is there.
+    case deleteRootQdisc(Int32)
 
     /// What an error says was asked: an operation and its subject.
     var words: (operation: String, subject: String) {
@@ -44,6 +49,8 @@ public enum Change: Sendable {
         case .addForwardingEntry(let entry): ("add forwarding entry", "\(entry)")
         case .setForwardingEntry(let entry): ("set forwarding entry", "\(entry)")
         case .deleteForwardingEntry(let entry): ("delete forwarding entry", "\(entry)")
+        case .setRootQdisc(let link, _): ("set queue", "dev #\(link)")
+        case .deleteRootQdisc(let link): ("delete queue", "dev #\(link)")
         }
     }
 
@@ -84,6 +91,13 @@ extension NetlinkBatch {
         case .addForwardingEntry(let it): try append(RTM_NEWNEIGH, create, sequence, it.header, it.put)
         case .setForwardingEntry(let it): try append(RTM_NEWNEIGH, replace, sequence, it.header, it.put)
         case .deleteForwardingEntry(let it): try append(RTM_DELNEIGH, 0, sequence, it.header, it.put)
+        case .setRootQdisc(let link, let bucket):
+            try append(RTM_NEWQDISC, replace, sequence, rootQdiscHeader(of: link)) {
+                $0.put(TCA_KIND, "tbf")
+                $0.nest(TCA_OPTIONS, bucket.put)
+            }
+        case .deleteRootQdisc(let link):
+            try append(RTM_DELQDISC, 0, sequence, rootQdiscHeader(of: link)) { _ in }
         }
     }
 

@@ -98,15 +98,15 @@ public struct RouteSocket: ~Copyable, Sendable {
         }
     }
 
-    /// Sends one request and hands over its answer; nil where the kernel says one of `absent`.
+    /// Sends one request and hands over its answer; nil where the kernel says one of `absent`, or nothing.
     mutating func ask<Header: BitwiseCopyable, Answer>(
-        _ operation: String, _ subject: String, type: Int, header: Header, absent: [Int32],
+        _ operation: String, _ subject: String, type: Int, flags: Int32 = 0, header: Header, absent: [Int32],
         _ put: (inout MessageWriter) -> Void, _ parse: (NetlinkMessage) -> Answer?
     ) throws(NetlinkError) -> Answer? {
         sequence &+= 1
         let expected = sequence
         var batch = NetlinkBatch()
-        try batch.append(type: type, flags: 0, sequence: expected, header: header, put)
+        try batch.append(type: type, flags: flags | NLM_F_ACK, sequence: expected, header: header, put)
         try send(batch)
         let buffer = ReceiveBuffer()
         var answer: Answer?
@@ -115,8 +115,10 @@ public struct RouteSocket: ~Copyable, Sendable {
         while !isAnswered {
             try receive(into: buffer) { message throws(NetlinkError) in
                 guard message.sequence == expected else { return }
+                // The acknowledgement is last, and all there is of some questions: of a queue by default, for one.
+                guard message.type == NLMSG_ERROR else { return answer = parse(message) }
                 isAnswered = true
-                if message.type == NLMSG_ERROR { failure = message.failure } else { answer = parse(message) }
+                failure = message.failure
             }
         }
         guard let failure, !absent.contains(failure.errno) else { return answer }
