@@ -5,9 +5,13 @@ extension JSONPath {
     /// The line (from 1) in the JSON text `bytes` where this path leads: where the member's key stands, or the element;
     /// of what contains it, where the path leads further than the text. `bytes` must be JSON, as the parser accepts it.
     public func line(in bytes: [UInt8]) -> Int {
+        return 1 + bytes[..<offset(in: bytes)].count { $0 == UInt8(ascii: "\n") }
+    }
+
+    /// The same as ``line(in:)`` as an offset in bytes, from 0.
+    public func offset(in bytes: [UInt8]) -> Int {
         var locator = JSONLocator(bytes: bytes)
-        let offset = locator.offset(of: steps[...])
-        return 1 + bytes[..<min(offset, bytes.count)].count { $0 == UInt8(ascii: "\n") }
+        return min(locator.offset(of: steps[...]), bytes.count)
     }
 }
 

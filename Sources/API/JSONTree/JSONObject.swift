@@ -50,6 +50,16 @@ public struct JSONObject: Sendable {
     }
 }
 
+extension JSONObject {
+    /// Sets the value of the member at `position`, which must be one of the object; nil removes the member.
+    public mutating func setValue(_ value: JSONValue?, at position: Int) {
+        if let value { entries[position].value = value } else { entries.remove(at: position) }
+    }
+
+    /// The place of the member `key`.
+    public func index(of key: String) -> Int? { entries.firstIndex { sameBytes($0.key, key) } }
+}
+
 extension JSONObject: RandomAccessCollection {
     public var startIndex: Int { 0 }
     public var endIndex: Int { entries.count }

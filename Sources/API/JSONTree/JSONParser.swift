@@ -34,14 +34,43 @@ extension JSONValue {
         var parser = JSONParser(bytes)
         return try parser.document()
     }
+
+    /// Reads one JSON text in which keys may come twice: the last value counts, in the place of the first.
+    ///
+    /// - Returns: the value, and where keys came again, in the order of the text: each place once.
+    public static func parseAllowingDuplicates(
+        _ bytes: [UInt8]
+    ) throws(JSONError) -> (value: JSONValue, duplicates: [JSONDuplicate]) {
+        try bytes.withUnsafeBufferPointer { (buffer) throws(JSONError) -> (JSONValue, [JSONDuplicate]) in
+            var parser = JSONParser(buffer, allowsDuplicates: true)
+            let value = try parser.document()
+            var seen: Set<JSONPath> = []
+            return (value, parser.duplicates.filter { seen.insert($0.path).inserted })
+        }
+    }
+}
+
+/// A key that came again in its object.
+public struct JSONDuplicate: Sendable, Hashable {
+    /// Every member in it is a `field`.
+    public let path: JSONPath
+    /// Where in the text it came again: the key's first byte, from 0.
+    public let offset: Int
 }
 
 private struct JSONParser {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
     private var depth = 0
+    /// Where the parser is, kept only where duplicates are allowed.
+    private var steps: [JSONPath.Step] = []
+    private let allowsDuplicates: Bool
+    private(set) var duplicates: [JSONDuplicate] = []
 
-    init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+    init(_ bytes: UnsafeBufferPointer<UInt8>, allowsDuplicates: Bool = false) {
+        self.bytes = bytes
+        self.allowsDuplicates = allowsDuplicates
+    }
 
     mutating func document() throws(JSONError) -> JSONValue {
         let value = try value()
@@ -83,7 +112,9 @@ private struct JSONParser {
             return .array(elements)
         }
         while true {
+            if allowsDuplicates { steps.append(.index(elements.count)) }
             elements.append(try value())
+            if allowsDuplicates { steps.removeLast() }
             skipSpace()
             switch peek() {
             case UInt8(ascii: ","): position += 1
@@ -99,7 +130,7 @@ private struct JSONParser {
         try enter()
         var entries: [JSONObject.Entry] = []
         entries.reserveCapacity(4)  // Most have three or more members; growing one by one costs a tenth of the time.
-        var seen: Set<JSONKey>?
+        var places: [JSONKey: Int]?
         skipSpace()
         if peek() == UInt8(ascii: "}") {
             leave()
@@ -110,11 +141,19 @@ private struct JSONParser {
             guard peek() == UInt8(ascii: "\"") else { throw unexpected("a key in quotes") }
             let start = position
             let key = try string()
-            guard isNew(key, entries, &seen) else { throw error("duplicate key \"\(key)\"", at: start) }
+            let place = place(of: key, entries, &places)
+            guard place == nil || allowsDuplicates else { throw error("duplicate key \"\(key)\"", at: start) }
             skipSpace()
             guard peek() == UInt8(ascii: ":") else { throw unexpected("\":\"") }
             position += 1
-            entries.append(JSONObject.Entry(key: key, value: try value()))
+            if allowsDuplicates { steps.append(.field(key)) }
+            if let place {
+                duplicates.append(JSONDuplicate(path: JSONPath(steps), offset: start))
+                entries[place].value = try value()
+            } else {
+                entries.append(JSONObject.Entry(key: key, value: try value()))
+            }
+            if allowsDuplicates { steps.removeLast() }
             skipSpace()
             switch peek() {
             case UInt8(ascii: ","): position += 1
@@ -126,22 +165,29 @@ private struct JSONParser {
         }
     }
 
-    /// Few keys are compared one by one; many are hashed, so that a hostile object costs linear time.
+    /// Where the key is already. Few keys are compared one by one; many are hashed, so that a hostile object costs
+    /// linear time.
     @inline(__always)
-    private func isNew(_ key: String, _ entries: [JSONObject.Entry], _ seen: inout Set<JSONKey>?) -> Bool {
-        if entries.count >= 24 { return isNewAmongMany(key, entries, &seen) }
-        for entry in entries where sameBytes(entry.key, key) { return false }
-        return true
+    private func place(of key: String, _ entries: [JSONObject.Entry], _ places: inout [JSONKey: Int]?) -> Int? {
+        if entries.count >= 24 { return placeAmongMany(key, entries, &places) }
+        for index in entries.indices where sameBytes(entries[index].key, key) { return index }
+        return nil
     }
 
+    /// To be asked for every key once there are many: a new key is noted as the next entry.
     @inline(never)
-    private func isNewAmongMany(
-        _ key: String, _ entries: [JSONObject.Entry], _ seen: inout Set<JSONKey>?
-    ) -> Bool {
-        var keys = seen ?? Set(entries.map { JSONKey($0.key) })
-        seen = nil  // So that the set is changed in place.
-        defer { seen = keys }
-        return keys.insert(JSONKey(key)).inserted
+    private func placeAmongMany(
+        _ key: String, _ entries: [JSONObject.Entry], _ places: inout [JSONKey: Int]?
+    ) -> Int? {
+        var known =
+            places
+            ?? Dictionary(entries.enumerated().map { (JSONKey($0.element.key), $0.offset) }) { first, _ in first }
+        places = nil  // So that the dictionary is changed in place.
+        defer { places = known }
+        let key = JSONKey(key)
+        if let place = known[key] { return place }
+        known[key] = entries.count
+        return nil
     }
 
     private mutating func enter() throws(JSONError) {

@@ -139,7 +139,7 @@ private struct ManifestReading {
         errors.forEach(fail)
         do throws(InvalidObject) {
             let object: ManifestObject =
-                typeName == "Pod" ? .pod(try Pod(tree: checked)) : .service(try Service(tree: checked))
+                kind == "Pod" ? .pod(try Pod(tree: checked)) : .service(try Service(tree: checked))
             let source = ManifestSource(file: file, document: document.index, line: document.line(of: path))
             if errors.isEmpty { add(Manifest(object: object, source: source)) }
         } catch {

@@ -1,65 +1,45 @@
-// Schema: one table of Kubernetes' types, and what is checked by it. The table (ServedTypes.swift, OtherTypes.swift)
-// lists every field of v1 Pod and v1 Service as Kubernetes 1.32 has them and says which of them Swiftlet serves, so
-// that a field that is valid but not served is told from one that does not exist.
+// Schema: one table of Kubernetes' types, and everything that is done by it: checking manifests, strict validation and
+// pruning, reading protobuf, patches, server-side apply. The table (Tables/) is written by scripts/schema/generate; the
+// notation is in TableReader.swift. Server-side work on objects of custom types uses the same engines, with types made
+// from their structural schemas instead of the table (``ObjectType/init(name:fields:isAtomic:unknownFields:)``).
 
-/// The types and their fields.
-///
-/// What serving means, and what happens to the rest:
-/// - *served*: the field is acted on.
-/// - *dropped*: accepted and removed. The API server or a controller fills it in (`status`,
-///   `metadata.managedFields`), or it only allows or describes what one node does anyway (`tolerations`,
-///   `preemptionPolicy`, `appProtocol`). So the output of `kubectl get -o yaml` can be run.
-/// - *not served*: an error that names the field, unless its value is empty (`""`, `[]`, `{}`, `null`), which says
-///   nothing.
-/// - *served for some values*: those that the API server fills in as the default, or that change nothing here
-///   (`schedulerName: default-scheduler`); any other value is an error that names the field and its value.
-public struct Schema: Sendable {
-    public let types: [String: ObjectType]
+/// The types of a table, each read when it is first asked for.
+public final class Schema: Sendable {
+    /// Every type of the kinds that Kubernetes 1.32 serves and Swiftlet knows.
+    public static let kubernetes = Schema(tables: [tableMeta, tableCore, tableWorkloads, tableGroups])
 
-    /// The types that this node knows: v1 Pod and v1 Service with all that they contain.
-    public static let kubernetes = Schema(table: servedTypes + otherTypes)
+    let index: TypeIndex
 
-    /// The kinds that can stand in a manifest, by apiVersion and kind; the name of their type.
-    public static func typeName(apiVersion: String, kind: String) -> String? {
-        apiVersion == "v1" && (kind == "Pod" || kind == "Service") ? kind : nil
+    init(tables: [StaticString]) { index = TypeIndex(tables: tables) }
+
+    /// The type with this name: the group's first word, the version and the type, as in `core.v1.PodSpec`,
+    /// `meta.v1.ObjectMeta`, `rbac.v1.Role`. nil when the table has none.
+    public func type(named name: String) -> ObjectType? { index.references[name]?.type }
+
+    /// The type of objects that say they are of this kind; nil when the table has none.
+    ///
+    /// `DeleteOptions` and `WatchEvent` belong to every group (apimachinery `metav1.AddToGroupVersion`).
+    public func type(apiVersion: String, kind: String) -> ObjectType? {
+        let version = kind == "DeleteOptions" || kind == "WatchEvent" ? "v1" : apiVersion
+        return index.kinds[ObjectKind(apiVersion: version, kind: kind)]?.type
     }
+
+    /// The kinds of the table, in no order.
+    public var kinds: [ObjectKind] { Array(index.kinds.keys) }
+
+    /// The names of all types, in no order.
+    public var typeNames: [String] { Array(index.references.keys) }
 }
 
-/// A type of the table.
-public struct ObjectType: Sendable, Hashable {
-    public let name: String
-    public let fields: [String: Field]
-}
+/// What an object says it is.
+public struct ObjectKind: Sendable, Hashable, CustomStringConvertible {
+    /// `v1`, `apps/v1`
+    public let apiVersion: String
+    /// `Deployment`
+    public let kind: String
 
-/// A field of a type.
-public struct Field: Sendable, Hashable {
-    public let name: String
-    public let kind: FieldKind
-    public let service: FieldService
-}
+    public init(apiVersion: String, kind: String) { (self.apiVersion, self.kind) = (apiVersion, kind) }
 
-/// What a field holds.
-public indirect enum FieldKind: Sendable, Hashable {
-    case string, boolean, int32, int64
-    /// An amount: a string or a number.
-    case quantity
-    case intOrString
-    /// A time (RFC 3339).
-    case time
-    /// Whatever JSON it is.
-    case any
-    case object(String)
-    /// `keys` are the fields by which elements are told apart where lists are merged; empty where a list is one whole.
-    case list(FieldKind, keys: [String])
-    case map(FieldKind)
-}
-
-/// What Swiftlet does with a field: see ``Schema``.
-public enum FieldService: Sendable, Hashable {
-    case served
-    case dropped
-    case notServed
-    /// Values that are served, and valid ones that are not (`Name*` for all that start so; nil for every other one).
-    /// A list is looked at element by element.
-    case someValues([String], notServed: [String]?)
+    /// `apps/v1 Deployment`
+    public var description: String { "\(apiVersion) \(kind)" }
 }

@@ -1,64 +1,71 @@
-// Checks an object by the table: structure, not meaning (whether a name is a good name is validation, in Resources).
+// Checks a manifest by the table, for a node without control plane: structure, not meaning (whether a name is a good
+// name is validation, in Resources), and what of it is served (ServedFields.swift).
 
 import JSONTree
 
 extension Schema {
-    /// Checks `value` as an object of the type `typeName`.
+    /// The kinds that can stand in a manifest, by apiVersion and kind; the name of their type.
+    public static func typeName(apiVersion: String, kind: String) -> String? {
+        apiVersion == "v1" && (kind == "Pod" || kind == "Service") ? "core.v1.\(kind)" : nil
+    }
+
+    /// Checks `value` as an object of the type `typeName` (`core.v1.Pod`).
     ///
     /// - Returns: the object without members that are null, dropped or in error, and all errors: unknown fields (with
     ///   what was perhaps meant), fields and values that are not served, values of a wrong type. What is left of an
     ///   object with errors can still be validated, to report everything at once.
     public func check(_ value: JSONValue, as typeName: String) -> (object: JSONValue, errors: [FieldError]) {
-        var check = SchemaCheck(schema: self)
-        let object = check.value(value, .object(typeName))
+        var check = SchemaCheck()
+        guard let type = type(named: typeName) else { return (value, []) }
+        let object = check.object(value, type)
         return (object ?? [:], check.errors)
     }
 }
 
 private struct SchemaCheck {
-    let schema: Schema
+    let served = ServedFields.node
     var errors: [FieldError] = []
     /// Where the check is. Kept here, so that the path costs nothing until there is an error.
     private var steps: [JSONPath.Step] = []
-
-    init(schema: Schema) { self.schema = schema }
 
     private var path: JSONPath { JSONPath(steps) }
 
     /// The value as it is kept, nil when it is wrong.
     mutating func value(_ value: JSONValue, _ kind: FieldKind) -> JSONValue? {
         switch kind {
-        case .object(let name): return object(value, name)
-        case .list(let element, _): return list(value, element)
-        case .map(let element): return map(value, element)
+        case .object(let reference): return object(value, reference.type)
+        case .list(let element, _), .wrapped(let element): return list(value, element)
+        case .map(let element, _): return map(value, element)
         default: return scalar(value, kind)
         }
     }
 
-    private mutating func object(_ value: JSONValue, _ typeName: String) -> JSONValue? {
+    mutating func object(_ value: JSONValue, _ type: ObjectType) -> JSONValue? {
         guard case .object(let object) = value else { return wrong(value, "an object") }
-        guard let type = schema.types[typeName] else { return value }
+        let marks = served.marks[type.name]
         var kept = JSONObject()
         for (name, member) in object {
             steps.append(.field(name))
             defer { steps.removeLast() }
-            guard let field = type.fields[name] else {
-                errors.append(FieldError(path, .unknown, "unknown field" + schema.hint(for: name, in: type)))
+            guard let field = type.field(name) else {
+                errors.append(FieldError(path, .unknown, "unknown field" + type.hint(for: name)))
                 continue
             }
-            if !member.isNull, let value = self.member(member, field) { kept[name] = value }
+            let service = marks?[name] ?? .served
+            if !member.isNull, let value = self.member(member, field, service) { kept[name] = value }
         }
         return .object(kept)
     }
 
-    private mutating func member(_ member: JSONValue, _ field: Field) -> JSONValue? {
+    private mutating func member(_ member: JSONValue, _ field: Field, _ service: FieldService) -> JSONValue? {
+        if service == .ignored { return nil }
         // What is not served is checked inside all the same: a misspelt field should be heard of at once.
         let checked = value(member, field.kind)
-        switch field.service {
+        switch service {
         case .served: return checked
-        case .dropped: return nil
+        case .dropped, .ignored: return nil
         case .notServed:
-            if !member.isEmpty {
+            if !member.saysNothing {
                 let message = "is valid in Kubernetes but not served by Swiftlet yet; remove it to run this here"
                 errors.append(FieldError(path, .notServed, message))
             }
@@ -101,8 +108,10 @@ private struct SchemaCheck {
 
     private mutating func scalar(_ value: JSONValue, _ kind: FieldKind) -> JSONValue? {
         switch (kind, value) {
-        case (.string, .string), (.boolean, .bool), (.int64, .integer), (.any, _), (.time, .string),
-            (.quantity, .string), (.quantity, .integer), (.quantity, .number), (.intOrString, .string):
+        case (.string, .string), (.boolean, .bool), (.int64, .integer), (.double, .integer), (.double, .number),
+            (.rawExtension, _), (.json, _), (.fieldsV1, _), (.either, _), (.bytes, .string), (.time, .string),
+            (.microTime, .string), (.quantity, .string), (.quantity, .integer), (.quantity, .number),
+            (.intOrString, .string):
             return value
         case (.int32, .integer(let number)), (.intOrString, .integer(let number)):
             if Int32(exactly: number) != nil { return value }
@@ -129,12 +138,14 @@ extension FieldKind: CustomStringConvertible {
         case .string: "a string"
         case .boolean: "a boolean (true or false)"
         case .int32, .int64: "an integer"
+        case .double: "a number"
+        case .bytes: "base64"
         case .quantity: "an amount such as 500m or 64Mi"
         case .intOrString: "an integer or a string"
-        case .time: "a time"
-        case .any: "any value"
-        case .object: "an object"
-        case .list: "a list"
+        case .time, .microTime: "a time"
+        case .json: "any value"
+        case .object, .rawExtension, .fieldsV1, .either: "an object"
+        case .list, .wrapped: "a list"
         case .map: "a map"
         }
     }
@@ -150,7 +161,7 @@ extension FieldKind: CustomStringConvertible {
 
 extension JSONValue {
     /// Whether a value says nothing: what the API server writes for a field nobody set.
-    fileprivate var isEmpty: Bool {
+    fileprivate var saysNothing: Bool {
         switch self {
         case .null: true
         case .string(let text): text.isEmpty

@@ -1,13 +1,17 @@
 // What a person probably meant by a field that does not exist.
 
-extension Schema {
+extension ObjectType {
     /// A hint that follows "unknown field": the field of the type that is spelt like `name`, or where `name` belongs.
-    func hint(for name: String, in type: ObjectType) -> String {
-        if let similar = closest(to: name, among: type.fields.keys) { return "; did you mean \"\(similar)\"?" }
+    func hint(for name: String) -> String {
+        if let similar = closest(to: name, among: fields.map(\.name)) { return "; did you mean \"\(similar)\"?" }
         // Most often a line is indented one step too little: the field belongs to an object further in.
-        let places = type.fields.values
-            .filter { $0.service == .served && types[$0.kind.typeName ?? ""]?.fields[name]?.service == .served }
-            .map(\.place)
+        let served = ServedFields.node
+        let places = fields.filter { field in
+            guard served.service(of: field, in: self) == .served, let inner = field.kind.objectType,
+                let meant = inner.field(name)
+            else { return false }
+            return served.service(of: meant, in: inner) == .served
+        }.map(\.place)
         return places.isEmpty ? "" : "; it belongs in \(places.sorted().joined(separator: " or "))"
     }
 }
@@ -45,17 +49,6 @@ func editDistance(_ one: String, _ other: String) -> Int {
         last = current
     }
     return last[other.count]
-}
-
-extension FieldKind {
-    /// The type of the objects in this field: of itself, or of its elements.
-    var typeName: String? {
-        switch self {
-        case .object(let name): name
-        case .list(let element, _), .map(let element): element.typeName
-        default: nil
-        }
-    }
 }
 
 extension Field {

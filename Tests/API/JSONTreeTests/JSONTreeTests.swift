@@ -255,3 +255,27 @@ import Testing
         #expect(FieldError.required(path).reason.rawValue == "FieldValueRequired")
     }
 }
+
+@Suite("Duplicate keys") struct DuplicateKeyTests {
+    @Test("the last value counts, in the place of the first, and every place is told once")
+    func duplicates() throws {
+        let text = #"{"a":1,"b":[{"c":1,"c":2,"c":[]}],"a":{"d":1,"d":2}}"#
+        let (value, duplicates) = try JSONValue.parseAllowingDuplicates(Array(text.utf8))
+        #expect(value.text() == #"{"a":{"d":2},"b":[{"c":[]}]}"#)
+        #expect(duplicates.map(\.path.description) == ["b[0].c", "a", "a.d"])
+        #expect(duplicates.map(\.offset) == [19, 34, 45])
+    }
+
+    @Test("whatever else is wrong still throws")
+    func wrong() {
+        #expect(throws: JSONError.self) { try JSONValue.parseAllowingDuplicates(Array(#"{"a":1,"a":}"#.utf8)) }
+    }
+
+    @Test("many duplicates cost linear time")
+    func many() throws {
+        let members = (0..<20_000).map { "\"k\($0)\":0" }.joined(separator: ",")
+        let (value, duplicates) = try JSONValue.parseAllowingDuplicates(Array("{\(members),\(members)}".utf8))
+        #expect(value.objectValue?.count == 20_000)
+        #expect(duplicates.count == 20_000)
+    }
+}

@@ -5,65 +5,10 @@ import Testing
 
 /// What the check finds, one line each.
 private func faults(_ text: String, _ type: String = "Pod") throws -> [String] {
-    Schema.kubernetes.check(try JSONValue.parse(text), as: type).errors.map(\.description)
+    Schema.kubernetes.check(try JSONValue.parse(text), as: "core.v1.\(type)").errors.map(\.description)
 }
 
 private let notServed = "is valid in Kubernetes but not served by Swiftlet yet; remove it to run this here"
-
-@Suite("The table of types") struct TableTests {
-    @Test("every type that a field names is in the table, and every type is reached from a kind")
-    func closed() {
-        let schema = Schema.kubernetes
-        var reached: Set<String> = []
-        var open = ["Pod", "Service"]
-        while let name = open.popLast() {
-            guard reached.insert(name).inserted else { continue }
-            let type = schema.types[name]
-            #expect(type != nil, "\(name) is not in the table")
-            open += (type?.fields.values).map { $0.compactMap(\.kind.typeName) } ?? []
-        }
-        #expect(Set(schema.types.keys) == reached)
-        #expect(reached.count == 109)
-    }
-
-    @Test("every list key is a field of the list's elements")
-    func listKeys() {
-        for type in Schema.kubernetes.types.values {
-            for field in type.fields.values {
-                guard case .list(.object(let element), let keys) = field.kind else { continue }
-                for key in keys {
-                    #expect(Schema.kubernetes.types[element]?.fields[key] != nil, "\(type.name).\(field.name)")
-                }
-            }
-        }
-    }
-
-    @Test("the notation is read")
-    func notation() {
-        let schema = Schema(
-            table: """
-                A: a string, b [B/x+y] -, c {quantity} ~,
-                 d string =X|Y/Z*, e [int32]
-                B: x bool =true
-                """)
-        #expect(schema.types["A"]?.fields["a"] == Field(name: "a", kind: .string, service: .served))
-        #expect(schema.types["A"]?.fields["b"]?.kind == .list(.object("B"), keys: ["x", "y"]))
-        #expect(schema.types["A"]?.fields["b"]?.service == .notServed)
-        #expect(schema.types["A"]?.fields["c"] == Field(name: "c", kind: .map(.quantity), service: .dropped))
-        #expect(schema.types["A"]?.fields["d"]?.service == .someValues(["X", "Y"], notServed: ["Z*"]))
-        #expect(schema.types["A"]?.fields["e"]?.kind == .list(.int32, keys: []))
-        #expect(schema.types["B"]?.fields["x"]?.service == .someValues(["true"], notServed: nil))
-        #expect(schema.types.count == 2)
-    }
-
-    @Test("the kinds of a manifest")
-    func kinds() {
-        #expect(Schema.typeName(apiVersion: "v1", kind: "Pod") == "Pod")
-        #expect(Schema.typeName(apiVersion: "v1", kind: "Service") == "Service")
-        #expect(Schema.typeName(apiVersion: "v2", kind: "Pod") == nil)
-        #expect(Schema.typeName(apiVersion: "v1", kind: "ConfigMap") == nil)
-    }
-}
 
 @Suite("Objects are checked by the table") struct CheckTests {
     @Test(
@@ -149,7 +94,7 @@ private let notServed = "is valid in Kubernetes but not served by Swiftlet yet; 
             "resourceClaims", "resources", "runtimeClassName", "schedulingGates", "topologySpreadConstraints",
         ])
     func notServedInSpec(field: String) throws {
-        let kind = try #require(Schema.kubernetes.types["PodSpec"]?.fields[field]?.kind)
+        let kind = try #require(Schema.kubernetes.type(named: "core.v1.PodSpec")?.field(field)?.kind)
         let (empty, value) =
             switch kind {
             case .string: (#""""#, #""x""#)
@@ -164,13 +109,12 @@ private let notServed = "is valid in Kubernetes but not served by Swiftlet yet; 
 
     @Test("every volume but emptyDir and hostPath is not served")
     func volumes() throws {
-        let fields = try #require(Schema.kubernetes.types["Volume"]?.fields.values.filter { $0.name != "name" })
+        let fields = try #require(Schema.kubernetes.type(named: "core.v1.Volume")?.fields.filter { $0.name != "name" })
         #expect(fields.count == 30)
         for field in fields {
             let found = try faults(#"{"spec":{"volumes":[{"name":"v","\#(field.name)":{}}]}}"#)
             #expect(found == [])
-            guard case .object(let type) = field.kind,
-                let inner = Schema.kubernetes.types[type]?.fields.values.first(where: { $0.kind == .string })
+            guard let inner = field.kind.objectType?.fields.first(where: { $0.kind == .string })
             else { continue }
             let served = ["emptyDir", "hostPath"].contains(field.name)
             let text = #"{"spec":{"volumes":[{"name":"v","\#(field.name)":{"\#(inner.name)":"Memory"}}]}}"#
@@ -237,7 +181,7 @@ private let notServed = "is valid in Kubernetes but not served by Swiftlet yet; 
             "hostIPC":null,"nodeSelector":{},"schedulerName":"default-scheduler","containers":[{"name":"c","resources":{}}]},
             "status":{"phase":"Running"}}
             """
-        let (object, errors) = Schema.kubernetes.check(try JSONValue.parse(text), as: "Pod")
+        let (object, errors) = Schema.kubernetes.check(try JSONValue.parse(text), as: "core.v1.Pod")
         #expect(errors == [])
         #expect(
             object == [
@@ -249,7 +193,7 @@ private let notServed = "is valid in Kubernetes but not served by Swiftlet yet; 
     @Test("an element in error keeps its place")
     func places() throws {
         let (object, errors) = Schema.kubernetes.check(
-            try JSONValue.parse(#"{"spec":{"containers":[7,{"name":"c","bad":1}]}}"#), as: "Pod")
+            try JSONValue.parse(#"{"spec":{"containers":[7,{"name":"c","bad":1}]}}"#), as: "core.v1.Pod")
         #expect(errors.count == 2)
         #expect(object == ["spec": ["containers": [.null, ["name": "c"]]]])
     }

@@ -1,0 +1,228 @@
+// JSON to an object of a type, as the API server's decoder does it (sigs.k8s.io/json): members that are null are
+// absent, unknown ones are pruned and told, and a value of a wrong type refuses the object.
+
+import JSONTree
+
+/// What strict field validation complains of (`fieldValidation=Strict`; a warning with `Warn`).
+public enum FieldFinding: Sendable, Hashable, CustomStringConvertible {
+    case unknown(JSONPath)
+    case duplicate(JSONPath)
+
+    /// As the API server says it: `unknown field "spec.foo"`, `duplicate field "metadata.labels.app"`.
+    public var description: String {
+        switch self {
+        case .unknown(let path): "unknown field \"\(path.dotted)\""
+        case .duplicate(let path): "duplicate field \"\(path.dotted)\""
+        }
+    }
+
+    fileprivate var path: JSONPath {
+        switch self {
+        case .unknown(let path), .duplicate(let path): path
+        }
+    }
+
+    /// `strict decoding error: unknown field "a", duplicate field "b"`; nil where there is nothing to complain of.
+    public static func strictError(_ findings: [FieldFinding]) -> String? {
+        findings.isEmpty ? nil : "strict decoding error: " + findings.map(\.description).joined(separator: ", ")
+    }
+}
+
+extension JSONPath {
+    /// With a dot before the keys of maps too.
+    fileprivate var dotted: String {
+        JSONPath(steps.map { if case .key(let name) = $0 { .field(name) } else { $0 } }).description
+    }
+}
+
+/// An object as it was read.
+public struct ReadObject: Sendable {
+    /// Without what is unknown or null.
+    public let value: JSONValue
+    /// What a strict reading would refuse, in the order of the text; the first ``ObjectType/maximumFindings``.
+    public let findings: [FieldFinding]
+}
+
+extension ObjectType {
+    /// How many findings are told of one object.
+    public static let maximumFindings = 100
+
+    /// Reads a JSON text as an object of this type.
+    ///
+    /// - Parameter fillsDefaults: Whether fields are filled in for which the table has a value (`protocol: TCP`).
+    /// - Throws: where the text is no JSON, or a value is of a wrong type.
+    public func read(json: [UInt8], fillsDefaults: Bool = false) throws(ReadError) -> ReadObject {
+        let tree: JSONValue
+        var duplicates: [JSONDuplicate] = []
+        do throws(JSONError) {
+            tree = try JSONValue.parse(json)
+        } catch {
+            // Rarely: read again, to learn whether a duplicate key was all.
+            do throws(JSONError) {
+                (tree, duplicates) = try JSONValue.parseAllowingDuplicates(json)
+            } catch {
+                throw .syntax(error)
+            }
+        }
+        let object = try read(tree, fillsDefaults: fillsDefaults)
+        if duplicates.isEmpty { return object }
+        // What is unknown is not told twice.
+        let unknown = object.findings.map(\.path)
+        let repeated = duplicates.filter { duplicate in !unknown.contains { $0.dotted == duplicate.path.dotted } }
+        var all = repeated.map { ($0.offset, FieldFinding.duplicate($0.path)) }
+        all += object.findings.map { ($0.path.offset(in: json), $0) }
+        let sorted = all.sorted { $0.0 < $1.0 }.map(\.1)
+        return ReadObject(value: object.value, findings: Array(sorted.prefix(Self.maximumFindings)))
+    }
+
+    /// Reads a value as an object of this type.
+    public func read(_ value: JSONValue, fillsDefaults: Bool = false) throws(ReadError) -> ReadObject {
+        var reader = ObjectReader(fillsDefaults: fillsDefaults)
+        do throws(FieldError) {
+            let changed = try reader.object(value, self)
+            return ReadObject(value: changed ?? value, findings: reader.findings)
+        } catch {
+            throw .type(error)
+        }
+    }
+}
+
+/// Why something is no object of a type.
+public enum ReadError: Error, Hashable, Sendable, CustomStringConvertible {
+    case syntax(JSONError)
+    case type(FieldError)
+
+    public var description: String {
+        switch self {
+        case .syntax(let error): error.description
+        case .type(let error): error.description
+        }
+    }
+}
+
+/// Walks a value along its type. Each step gives the value as it is kept, or nil where it stays as it is: most objects
+/// are sound, and copying them would cost more than looking at them.
+private struct ObjectReader {
+    let fillsDefaults: Bool
+    var findings: [FieldFinding] = []
+    /// Where the reader is. A list of steps, so that the path costs nothing until it is told.
+    private var steps: [JSONPath.Step] = []
+
+    init(fillsDefaults: Bool) { self.fillsDefaults = fillsDefaults }
+
+    private var path: JSONPath { JSONPath(steps) }
+
+    mutating func object(_ value: JSONValue, _ type: ObjectType) throws(FieldError) -> JSONValue? {
+        guard case .object(let object) = value else { throw wrong(value, .object(TypeReference(type))) }
+        var changes: [(index: Int, value: JSONValue?)] = []
+        for (index, (name, member)) in object.enumerated() {
+            guard let field = type.field(name) else {
+                if type.unknownFields == .kept { continue }
+                if findings.count < ObjectType.maximumFindings {
+                    findings.append(.unknown(path.field(name)))
+                }
+                changes.append((index, nil))
+                continue
+            }
+            if member.isNull {
+                changes.append((index, nil))
+            } else {
+                steps.append(.field(name))
+                if let changed = try self.value(member, field.kind) { changes.append((index, changed)) }
+                steps.removeLast()
+            }
+        }
+        let missing = fillsDefaults ? type.defaulted.filter { object[$0.name] == nil } : []
+        if changes.isEmpty, missing.isEmpty { return nil }
+        var result = object.applying(changes)
+        for field in missing { result[field.name] = field.defaultValue }
+        return .object(result)
+    }
+
+    private mutating func value(_ value: JSONValue, _ kind: FieldKind) throws(FieldError) -> JSONValue? {
+        switch (kind, value) {
+        case (.string, .string), (.boolean, .bool), (.int64, .integer), (.double, .integer), (.double, .number),
+            (.quantity, .string), (.intOrString, .string), (.rawExtension, .object), (.fieldsV1, .object), (.json, _):
+            return nil
+        case (.object(let reference), _): return try object(value, reference.type)
+        case (.list(let element, _), .array(let elements)), (.wrapped(let element), .array(let elements)):
+            return try list(elements, element)
+        case (.map(let element, _), .object(let members)): return try map(members, element)
+        case (.either(let reference, let alternative), _): return try either(value, reference, alternative)
+        case (.quantity, .integer), (.quantity, .number): return .string(value.text())
+        case (.int32, .integer(let number)), (.intOrString, .integer(let number)):
+            if Int32(exactly: number) != nil { return nil }
+            throw FieldError(path, .typeInvalid, "expected a 32-bit integer, got \(number)")
+        case (.time, .string(let text)), (.microTime, .string(let text)): return try time(text, kind)
+        case (.bytes, .string(let text)):
+            if Base64.isValid(text) { return nil }
+            throw FieldError(path, .typeInvalid, "expected base64 (RFC 4648, with padding)")
+        default: throw wrong(value, kind)
+        }
+    }
+
+    private mutating func list(_ elements: [JSONValue], _ kind: FieldKind) throws(FieldError) -> JSONValue? {
+        // The commonest lists hold plain strings.
+        var changed: [JSONValue]?
+        for (index, element) in elements.enumerated() {
+            if case .string = kind, case .string = element { continue }
+            steps.append(.index(index))
+            if let new = try self.element(element, kind) {
+                if changed == nil { changed = elements }
+                changed?[index] = new
+            }
+            steps.removeLast()
+        }
+        return changed.map { .array($0) }
+    }
+
+    private mutating func map(_ members: JSONObject, _ kind: FieldKind) throws(FieldError) -> JSONValue? {
+        var changes: [(index: Int, value: JSONValue?)] = []
+        for (index, (name, member)) in members.enumerated() {
+            if case .string = kind, case .string = member { continue }
+            steps.append(.key(name))
+            if let new = try element(member, kind) { changes.append((index, new)) }
+            steps.removeLast()
+        }
+        return changes.isEmpty ? nil : .object(members.applying(changes))
+    }
+
+    /// An element that is null is Go's zero value.
+    private mutating func element(_ value: JSONValue, _ kind: FieldKind) throws(FieldError) -> JSONValue? {
+        if value.isNull, let zero = kind.zero { return zero }
+        return try self.value(value, kind)
+    }
+
+    private mutating func either(
+        _ value: JSONValue, _ reference: TypeReference, _ alternative: FieldKind.Alternative
+    ) throws(FieldError) -> JSONValue? {
+        switch (alternative, value) {
+        case (.boolean, .bool): nil
+        case (.listOfObjects, .array(let elements)): try list(elements, .object(reference))
+        case (.listOfStrings, .array(let elements)): try list(elements, .string)
+        default: try object(value, reference.type)
+        }
+    }
+
+    /// Times are kept as they are written out again: in UTC, to the second or the microsecond.
+    private func time(_ text: String, _ kind: FieldKind) throws(FieldError) -> JSONValue? {
+        guard let time = Timestamp(text) else {
+            throw FieldError(path, .typeInvalid, "expected a time such as 2024-05-06T07:08:09Z (RFC 3339)")
+        }
+        let written = kind == .microTime ? time.microText : time.text
+        return written == text ? nil : .string(written)
+    }
+
+    private func wrong(_ value: JSONValue, _ kind: FieldKind) -> FieldError {
+        .type(path, expected: kind.description, got: value)
+    }
+}
+
+extension JSONObject {
+    /// The object with members replaced, or removed where the new value is nil. `changes` are in order.
+    fileprivate func applying(_ changes: [(index: Int, value: JSONValue?)]) -> JSONObject {
+        var result = self
+        for change in changes.reversed() { result.setValue(change.value, at: change.index) }
+        return result
+    }
+}
