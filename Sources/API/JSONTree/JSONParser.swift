@@ -37,7 +37,8 @@ extension JSONValue {
 
     /// Reads one JSON text in which keys may come twice: the last value counts, in the place of the first.
     ///
-    /// - Returns: the value, and where keys came again, in the order of the text: each place once.
+    /// - Returns: the value, and where keys came again, in the order of the text: each place once, and of a flood the
+    ///   first 1000.
     public static func parseAllowingDuplicates(
         _ bytes: [UInt8]
     ) throws(JSONError) -> (value: JSONValue, duplicates: [JSONDuplicate]) {
@@ -148,7 +149,9 @@ private struct JSONParser {
             position += 1
             if allowsDuplicates { steps.append(.field(key)) }
             if let place {
-                duplicates.append(JSONDuplicate(path: JSONPath(steps), offset: start))
+                if duplicates.count < 1000 {
+                    duplicates.append(JSONDuplicate(path: JSONPath(steps), offset: start))
+                }
                 entries[place].value = try value()
             } else {
                 entries.append(JSONObject.Entry(key: key, value: try value()))

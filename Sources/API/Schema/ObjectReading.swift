@@ -66,13 +66,18 @@ extension ObjectType {
         }
         let object = try read(tree, fillsDefaults: fillsDefaults)
         if duplicates.isEmpty { return object }
+        return ReadObject(value: object.value, findings: Self.merged(duplicates, object.findings, json))
+    }
+
+    /// All findings, in the order of the text: of a large one, whose parts would take long to find, first what is unknown.
+    private static func merged(
+        _ duplicates: [JSONDuplicate], _ unknown: [FieldFinding], _ text: [UInt8]
+    ) -> [FieldFinding] {
         // What is unknown is not told twice.
-        let unknown = object.findings.map(\.path)
-        let repeated = duplicates.filter { duplicate in !unknown.contains { $0.dotted == duplicate.path.dotted } }
-        var all = repeated.map { ($0.offset, FieldFinding.duplicate($0.path)) }
-        all += object.findings.map { ($0.path.offset(in: json), $0) }
-        let sorted = all.sorted { $0.0 < $1.0 }.map(\.1)
-        return ReadObject(value: object.value, findings: Array(sorted.prefix(Self.maximumFindings)))
+        let told = Set(unknown.map(\.path.dotted))
+        var all = unknown.map { (text.count > 64 << 10 ? 0 : $0.path.offset(in: text), $0) }
+        all += duplicates.filter { !told.contains($0.path.dotted) }.map { ($0.offset, .duplicate($0.path)) }
+        return all.sorted { $0.0 < $1.0 }.prefix(maximumFindings).map(\.1)
     }
 
     /// Reads a value as an object of this type.

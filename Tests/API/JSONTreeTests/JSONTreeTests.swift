@@ -271,11 +271,11 @@ import Testing
         #expect(throws: JSONError.self) { try JSONValue.parseAllowingDuplicates(Array(#"{"a":1,"a":}"#.utf8)) }
     }
 
-    @Test("many duplicates cost linear time")
+    @Test("many duplicates cost linear time, and are told in part")
     func many() throws {
         let members = (0..<20_000).map { "\"k\($0)\":0" }.joined(separator: ",")
         let (value, duplicates) = try JSONValue.parseAllowingDuplicates(Array("{\(members),\(members)}".utf8))
         #expect(value.objectValue?.count == 20_000)
-        #expect(duplicates.count == 20_000)
+        #expect(duplicates.count == 1000)
     }
 }
