@@ -73,6 +73,7 @@ let package = Package(
             ["CArchive", "CLinux", "Linux", "JSONTree", "OCI", yams, httpClient, crypto] + nio),
         room("Node", "PodNetwork", ["Linux", "Netlink", "NFTables", "JSONTree"]),
         room("Node", "CNI", ["Linux", "Netlink", "NFTables", "JSONTree", "PodNetwork"]),
+        room("Node", "Overlay", ["Linux", "Netlink", "NFTables", "JSONTree", "Manifests"]),
         room("Node", "ServiceProxy", ["Linux", "Netlink", "NFTables", "JSONTree"]),
         room(
             "Node", "PodEngine",
@@ -114,6 +115,7 @@ let package = Package(
         tests("Node", "Images", ["TestSupport", "OCI", "Linux", "CLinux", "JSONTree"] + nio.prefix(1)),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
         tests("Node", "CNI", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree", "PodNetwork"]),
+        tests("Node", "Overlay", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
         tests("Node", "PodEngine", ["TestSupport", "Linux", "Netlink", "JSONTree", "Seccomp", "Resources", "Manifests"]),
         tests("Node", "ControlSocket", ["TestSupport"]),

@@ -25,6 +25,60 @@ struct Document {
     }
 }
 
+extension Document {
+    /// The documents of a file, JSON or YAML, without those that are empty.
+    static func all(in bytes: [UInt8], fileName: String) throws(ManifestErrors) -> [Document] {
+        func failure(_ line: Int, _ message: String) -> ManifestErrors {
+            ManifestErrors(errors: [ManifestError(file: fileName, line: line, path: "", message: message)])
+        }
+        let first = bytes.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
+        if fileName.hasSuffix(".json") || first == UInt8(ascii: "{") {
+            do throws(JSONError) {
+                return [Document(tree: try JSONValue.parse(bytes), index: 0, lines: .json(bytes))]
+            } catch {
+                // A YAML document can start with a brace too.
+                if fileName.hasSuffix(".json") { throw failure(error.line, error.message) }
+            }
+        }
+        do throws(YAMLError) {
+            return try YAMLParser.documents(bytes).enumerated().map { index, root in
+                let (tree, errors) = YAMLConversion.tree(of: root)
+                return Document(tree: tree, errors: errors, index: index, lines: .yaml(root))
+            }
+        } catch {
+            throw failure(error.line, error.message)
+        }
+    }
+}
+
+/// A YAML or JSON file that is no manifest, such as a list of leases: its tree, and where in the text each value stands.
+public struct TreeFile {
+    /// What the file says; null where it is empty.
+    public let tree: JSONValue
+    private let fileName: String
+    private let document: Document?
+
+    /// Reads one document. `fileName` is what errors call it; one that ends in `.json` must be JSON.
+    /// - Throws: What is wrong with the text: its grammar, duplicate keys, a second document.
+    public static func parse(_ bytes: [UInt8], fileName: String) throws(ManifestErrors) -> TreeFile {
+        let documents = try Document.all(in: bytes, fileName: fileName)
+        let file = TreeFile(tree: documents.first?.tree ?? .null, fileName: fileName, document: documents.first)
+        var errors = documents.first?.errors.map { file.error($0) } ?? []
+        if documents.count > 1 {
+            let line = documents[1].line(of: JSONPath())
+            errors.append(ManifestError(file: fileName, line: line, path: "", message: "a second document"))
+        }
+        guard errors.isEmpty else { throw ManifestErrors(errors: errors) }
+        return file
+    }
+
+    /// What a reader of the tree finds wrong, with file and line.
+    public func error(_ fault: FieldError) -> ManifestError {
+        ManifestError(
+            file: fileName, line: document?.line(of: fault.path) ?? 0, path: "\(fault.path)", message: fault.message)
+    }
+}
+
 extension YAMLNode {
     fileprivate func line(of path: JSONPath) -> Int {
         var node = self

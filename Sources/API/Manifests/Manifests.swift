@@ -87,25 +87,10 @@ private struct ManifestReading {
     // MARK: Text to documents
 
     private mutating func documents(_ bytes: [UInt8]) -> [Document] {
-        let first = bytes.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
-        if file.hasSuffix(".json") || first == UInt8(ascii: "{") {
-            do throws(JSONError) {
-                return [Document(tree: try JSONValue.parse(bytes), index: 0, lines: .json(bytes))]
-            } catch {
-                // A YAML document can start with a brace too.
-                if file.hasSuffix(".json") {
-                    fail(error.line, "", error.message)
-                    return []
-                }
-            }
-        }
-        do throws(YAMLError) {
-            return try YAMLParser.documents(bytes).enumerated().map { index, root in
-                let (tree, errors) = YAMLConversion.tree(of: root)
-                return Document(tree: tree, errors: errors, index: index, lines: .yaml(root))
-            }
+        do throws(ManifestErrors) {
+            return try Document.all(in: bytes, fileName: file)
         } catch {
-            fail(error.line, "", error.message)
+            errors += error.errors
             return []
         }
     }

@@ -4,12 +4,13 @@ import Linux
 
 /// A file below /proc/sys/net of one network namespace, whichever thread asks (sysctl(8)).
 public struct NetworkSetting: Sendable, Hashable {
-    /// As sysctl writes it: `net.ipv4.ip_forward`.
+    /// As sysctl writes it: `net.ipv4.ip_forward`; with slashes, `net/ipv6/conf/eth0.5/forwarding`, where an interface's
+    /// name has dots.
     public let name: String
 
     public init(_ name: String) { self.name = name }
 
-    private var path: String { "/proc/sys/" + name.replacing(".", with: "/") }
+    private var path: String { "/proc/sys/" + (name.contains("/") ? name : name.replacing(".", with: "/")) }
 
     /// The value, without the line's end.
     public func value(in networkNamespace: borrowing OwnedDescriptor) throws(SystemError) -> String {

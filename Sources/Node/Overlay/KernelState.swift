@@ -1,0 +1,229 @@
+import Netlink
+
+/// What the kernel has, as far as the overlay is concerned: read once, and then kept up to date by the kernel's events.
+///
+/// Our own changes are not noted here: they come back as events, in the order in which the kernel made them between
+/// those of others. What events cannot tell is a doubt, and read again.
+struct KernelState: Sendable {
+    private(set) var links: [Int32: Link] = [:]
+    private(set) var addresses: [AddressKey: Address] = [:]
+    /// Routes of the main table with our protocol number, by destination.
+    private(set) var routes: [CIDR: [Route]] = [:]
+    /// Routes of the main table that others made, except those to single pods.
+    private(set) var foreignRoutes: [ForeignKey: Route] = [:]
+    /// On our devices.
+    private(set) var neighbours: [EntryKey: Neighbour] = [:]
+    /// On our devices.
+    private(set) var forwarding: [EntryKey: [ForwardingEntry]] = [:]
+
+    /// Has to be read again before it can be relied on.
+    var doubts: Doubts = .everything
+    /// What events were about since ``takeEntries()``.
+    private var touched: Set<EntryKey> = []
+
+    struct AddressKey: Hashable, Sendable {
+        let link: Int32
+        let address: IPAddress
+        let prefixLength: Int
+    }
+
+    struct ForeignKey: Hashable, Sendable {
+        let destination: CIDR
+        let precedence: UInt32
+        /// Of IPv6 routes alone: each link may have one.
+        let link: Int32?
+    }
+
+    struct Doubts: OptionSet, Sendable {
+        let rawValue: Int
+        static let everything = Doubts(rawValue: 1)
+        static let routes = Doubts(rawValue: 2)
+        static let neighbours = Doubts(rawValue: 4)
+        static let forwarding = Doubts(rawValue: 8)
+    }
+
+    init() {}
+
+    /// The entries that may be different since it was asked last.
+    mutating func takeEntries() -> Set<EntryKey> {
+        defer { touched = [] }
+        return touched
+    }
+
+    /// Whether the device is of this module: by what is written on it, or by its name, should somebody have erased that.
+    func isOurs(_ link: Int32) -> Bool { links[link].map(Self.isOurs) ?? false }
+
+    static func isOurs(_ link: Link) -> Bool {
+        guard link.kind == "vxlan" else { return false }
+        return link.alias == OverlayConfiguration.alias || OverlayConfiguration.isDeviceName(link.name)
+    }
+
+    func link(named name: String) -> Link? { links.values.first { $0.name == name } }
+}
+
+// MARK: Reading
+
+extension KernelState {
+    /// Reads what there are doubts about. Afterwards there are none, but for what changed meanwhile.
+    /// - Returns: whether anything was read.
+    mutating func settle(_ socket: inout RouteSocket) throws(NetlinkError) -> Bool {
+        if doubts.isEmpty { return false }
+        let asked = doubts
+        if asked.contains(.everything) {
+            (links, addresses) = ([:], [:])
+            for link in try socket.links() { links[link.index] = link }
+            for address in try socket.addresses() { addresses[AddressKey(address)] = address }
+            (routes, foreignRoutes) = ([:], [:])
+            for route in try socket.routes() { add(route) }
+        } else if asked.contains(.routes) {
+            routes = [:]
+            for route in try socket.routes(origin: OverlayConfiguration.routeProtocol) { add(route) }
+        }
+        let ours = links.values.filter(Self.isOurs).map(\.index)
+        if !asked.isDisjoint(with: [.everything, .neighbours]) {
+            neighbours = [:]
+            for link in ours {
+                for neighbour in try socket.neighbours(of: link) { note(neighbour) }
+            }
+        }
+        if !asked.isDisjoint(with: [.everything, .forwarding]) {
+            forwarding = [:]
+            for link in ours {
+                for entry in try socket.forwardingEntries(of: link) { note(entry) }
+            }
+        }
+        doubts = []
+        return true
+    }
+
+    private mutating func add(_ route: Route) {
+        guard route.table == 254 else { return }
+        if route.origin == OverlayConfiguration.routeProtocol {
+            routes[route.destination, default: []].append(route)
+        } else if route.origin != podRoutes && route.kind != .local && route.kind != .multicast {
+            foreignRoutes[ForeignKey(route)] = route
+        }
+    }
+
+    private mutating func note(_ neighbour: Neighbour) {
+        neighbours[.neighbour(link: neighbour.link, neighbour.address)] = neighbour
+    }
+
+    private mutating func note(_ entry: ForwardingEntry) {
+        let key = EntryKey.forwarding(link: entry.link, entry.mac)
+        if let place = forwarding[key]?.firstIndex(where: { $0.destination == entry.destination }) {
+            forwarding[key]?[place] = entry
+        } else {
+            forwarding[key, default: []].append(entry)
+        }
+    }
+}
+
+/// Routes to single pods (PodNetwork); they lie in the node's own network.
+private let podRoutes = RouteProtocol(rawValue: 94)
+
+// MARK: Events
+
+extension KernelState {
+    /// Takes in what the kernel says has changed.
+    mutating func take(_ event: RouteEvent) {
+        switch event {
+        case .overrun: doubts = .everything
+        case .link(let link): changed(link)
+        case .linkGone(let link): gone(link)
+        case .address(let address):
+            addresses[AddressKey(address)] = address
+        case .addressGone(let address):
+            addresses[AddressKey(address)] = nil
+            // With an interface's last IPv4 address go its routes, without a word (fib_disable_ip).
+            doubtRoutes(over: address.link)
+        case .route(let route): changed(route)
+        case .routeGone(let route): gone(route)
+        case .neighbour(let neighbour):
+            guard isOurs(neighbour.link) else { return }
+            note(neighbour)
+            touched.insert(.neighbour(link: neighbour.link, neighbour.address))
+        case .neighbourGone(let neighbour):
+            let key = EntryKey.neighbour(link: neighbour.link, neighbour.address)
+            if neighbours.removeValue(forKey: key) != nil { touched.insert(key) }
+        case .forwardingEntry(let entry):
+            guard isOurs(entry.link) else { return }
+            note(entry)
+            touched.insert(.forwarding(link: entry.link, entry.mac))
+        case .forwardingEntryGone(let entry):
+            let key = EntryKey.forwarding(link: entry.link, entry.mac)
+            guard forwarding[key] != nil else { return }
+            forwarding[key]?.removeAll { $0.destination == entry.destination }
+            if forwarding[key]?.isEmpty == true { forwarding[key] = nil }
+            touched.insert(key)
+        }
+    }
+
+    private mutating func changed(_ link: Link) {
+        let before = links.updateValue(link, forKey: link.index)
+        if before == link { return }
+        if before?.isUp == true && !link.isUp { doubtRoutes(over: link.index) }
+        // It was not one of ours until now: what it has was not listened to.
+        if before.map(Self.isOurs) == false && Self.isOurs(link) { doubts.formUnion([.neighbours, .forwarding]) }
+    }
+
+    private mutating func gone(_ link: Link) {
+        guard let link = links.removeValue(forKey: link.index) else { return }
+        addresses = addresses.filter { $0.key.link != link.index }
+        if Self.isOurs(link) {
+            neighbours = neighbours.filter { $0.value.link != link.index }
+            forwarding = forwarding.filter { $0.value.first?.link != link.index }
+        }
+        doubtRoutes(over: link.index)
+    }
+
+    /// IPv4 routes go without a word when their interface goes or is set down (fib_sync_down_dev).
+    private mutating func doubtRoutes(over link: Int32) {
+        if routes.values.contains(where: { $0.contains { $0.link == link } }) { doubts.insert(.routes) }
+    }
+
+    private mutating func changed(_ route: Route) {
+        guard route.table == 254, route.origin != podRoutes else { return }
+        if route.origin == OverlayConfiguration.routeProtocol {
+            routes[route.destination]?.removeAll { $0.precedence == route.precedence }
+            routes[route.destination, default: []].append(route)
+            touched.insert(.route(route.destination))
+        } else {
+            foreignRoutes[ForeignKey(route)] = route
+            // It may have come beside ours or in its place: the event is the same.
+            if routes[route.destination] != nil { doubts.insert(.routes) }
+        }
+    }
+
+    private mutating func gone(_ route: Route) {
+        guard route.table == 254 else { return }
+        if route.origin == OverlayConfiguration.routeProtocol {
+            routes[route.destination]?.removeAll {
+                $0.precedence == route.precedence && $0.gateway == route.gateway && $0.link == route.link
+            }
+            if routes[route.destination]?.isEmpty == true { routes[route.destination] = nil }
+            touched.insert(.route(route.destination))
+        } else {
+            foreignRoutes[ForeignKey(route)] = nil
+        }
+    }
+
+    /// A forwarding entry of ours was put in the place of what was there.
+    mutating func replaced(_ entry: ForwardingEntry) {
+        let key = EntryKey.forwarding(link: entry.link, entry.mac)
+        if forwarding[key] != nil { forwarding[key] = [entry] }
+    }
+}
+
+extension KernelState.AddressKey {
+    init(_ address: Address) {
+        self.init(link: address.link, address: address.address, prefixLength: address.prefixLength)
+    }
+}
+
+extension KernelState.ForeignKey {
+    init(_ route: Route) {
+        let isV6 = route.destination.address.ipFamily == .v6
+        self.init(destination: route.destination, precedence: route.precedence, link: isV6 ? route.link : nil)
+    }
+}

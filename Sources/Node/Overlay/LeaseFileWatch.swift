@@ -1,0 +1,129 @@
+import Linux
+import Synchronization
+
+/// Follows a leases file: one that is replaced by another, edited in place, or not there for a while.
+///
+/// What is wrong in a file changes nothing for the nodes that it is about: an entry that cannot be read keeps what it
+/// said before, and a file that is gone, or no list of leases, keeps all.
+public final class LeaseFileWatch: Sendable {
+    /// What the file says, each time it says something else.
+    public struct Reading: Sendable, Hashable {
+        /// nil: none was ever read.
+        public var leases: [NodeLease]?
+        /// What is wrong with the file as it is now, one line each with file and line; empty where all is right.
+        public var problems: [String]
+    }
+
+    /// The first reading comes at once.
+    public let readings: AsyncStream<Reading>
+
+    private struct State: Sendable {
+        var watch: EventLoop.Watch?
+        /// Of the directory; nil while there is none.
+        var directory: Int32?
+        var bytes: [UInt8]?
+        var last = Reading(leases: nil, problems: [])
+        var hasRead = false
+    }
+
+    private static let mask =
+        UInt32(IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF)
+        | UInt32(IN_ONLYDIR)
+
+    private let path: String
+    private let inotify: Inotify
+    private let loop: EventLoop
+    private let continuation: AsyncStream<Reading>.Continuation
+    private let state = Mutex(State())
+    private let retry = Mutex<Task<Void, Never>?>(nil)
+
+    /// Starts to follow `path`; neither the file nor its directory has to be there.
+    public init(_ path: String, eventLoop: EventLoop) throws(SystemError) {
+        self.path = path
+        loop = eventLoop
+        inotify = try Inotify()
+        (readings, continuation) = AsyncStream.makeStream(of: Reading.self, bufferingPolicy: .bufferingNewest(1))
+        let watch = try loop.watch(inotify.descriptor.number) { [weak self] _ in self?.note() }
+        state.withLock { $0.watch = watch }
+        look()
+    }
+
+    /// Ends ``readings``.
+    public func stop() {
+        let watch = state.withLock { state in
+            defer { state.watch = nil }
+            return state.watch
+        }
+        if let watch { loop.unwatch(watch, inotify.descriptor.number) }
+        retry.withLock { $0?.cancel() }
+        continuation.finish()
+    }
+
+    deinit { stop() }
+
+    private var directory: String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    private func note() {
+        // What changed is found by reading: an event that was lost costs nothing but time.
+        let events = (try? inotify.events()) ?? []
+        let gone = UInt32(IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)
+        if events.contains(where: { $0.mask & gone != 0 }) { state.withLock { $0.directory = nil } }
+        look()
+    }
+
+    /// Watches the directory, if that is to be done, and reads the file.
+    private func look() {
+        let isWatched = state.withLock { state in
+            if state.directory == nil { state.directory = try? inotify.watch(directory, mask: Self.mask) }
+            return state.directory != nil
+        }
+        if let reading = read() { continuation.yield(reading) }
+        if !isWatched { lookAgain() }
+    }
+
+    /// A directory that is not there has nothing that could be watched.
+    private func lookAgain() {
+        retry.withLock { task in
+            task?.cancel()
+            task = Task { [weak self] in
+                guard (try? await Task.sleep(for: .seconds(1))) != nil else { return }
+                self?.look()
+            }
+        }
+    }
+
+    /// nil where nothing is new. Under the lock: of two readers the later one must have the last word.
+    private func read() -> Reading? {
+        state.withLock { state in
+            var reading = state.last
+            do throws(SystemError) {
+                let bytes = try readFile(path, limit: LeaseFile.maximumSize)
+                if state.bytes == bytes { return nil }
+                state.bytes = bytes
+                reading = Self.reading(bytes, path, after: reading.leases)
+            } catch {
+                state.bytes = nil
+                let why = String(cString: strerror(error.errno))
+                reading.problems = ["\(path): \(why)" + (reading.leases == nil ? "" : ": its last leases stay in use")]
+            }
+            defer { (state.last, state.hasRead) = (reading, true) }
+            return state.hasRead && reading == state.last ? nil : reading
+        }
+    }
+
+    private static func reading(_ bytes: [UInt8], _ path: String, after former: [NodeLease]?) -> Reading {
+        do throws(OverlayError) {
+            let (content, problems) = try LeaseFile.read(bytes, fileName: path)
+            let kept = (former ?? []).filter { lease in
+                content.broken.contains(lease.name) && !content.leases.contains { $0.name == lease.name }
+            }
+            return Reading(leases: content.leases + kept, problems: problems)
+        } catch {
+            if case .leases(let lines) = error { return Reading(leases: former, problems: lines) }
+            return Reading(leases: former, problems: ["\(error)"])
+        }
+    }
+}

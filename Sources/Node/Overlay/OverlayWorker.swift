@@ -1,0 +1,289 @@
+import Glibc
+import Linux
+import NFTables
+import Netlink
+
+/// Does an overlay's work on the event loop's thread: compares what is planned with what the kernel has, makes the
+/// difference, and again, until there is none. Woken by leases, by the kernel's events, and by time.
+actor OverlayWorker {
+    /// Everything is read again after this long, whatever events said.
+    private static let auditInterval = Duration.seconds(60)
+    /// How often rules are looked after, of which there are no events.
+    private static let rulesInterval = Duration.seconds(2)
+    /// After so many rounds somebody else is at it too.
+    private static let mostRounds = 12
+
+    private let loop: EventLoop
+    private let shared: Overlay.Shared
+    private let configuration: OverlayConfiguration
+    private let namespace: OwnedDescriptor
+    private var socket: RouteSocket
+    private var events: RouteEvents
+    private var rules: OverlayTable
+    private var watch: EventLoop.Watch?
+    private var alarm: Task<Void, Never>?
+
+    private var kernel = KernelState()
+    private var plan: Plan
+    private var ledger = RepairLedger()
+    /// Planned and not made yet: to make them is no repair.
+    private var planned: Set<Repair.Subject> = []
+    /// Devices whose settings were made that a list of devices does not tell.
+    private var known: Set<Int32> = []
+    private var deviceProblems: [OverlayProblem] = []
+    private var counters = OverlayCounters()
+    private var nextAudit = ContinuousClock.now
+    private var isTold = false
+    private var isStopped = false
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    init(
+        _ configuration: OverlayConfiguration, _ namespace: borrowing OwnedDescriptor, _ loop: EventLoop,
+        _ shared: Overlay.Shared
+    ) throws(SystemError) {
+        self.configuration = configuration
+        self.loop = loop
+        self.shared = shared
+        self.namespace = try namespace.duplicate()
+        socket = try RouteSocket(in: namespace)
+        events = try RouteEvents(in: namespace, groups: .all)
+        rules = OverlayTable(try NFTablesSocket(in: namespace))
+        plan = Plan(configuration: configuration)
+    }
+
+    func update(_ leases: [NodeLease]) {
+        if isStopped { return }
+        if !isTold { start() }
+        converge(LeaseTable(leases, ownName: configuration.nodeName))
+    }
+
+    private func start() {
+        isTold = true
+        nextAudit = .now + Self.auditInterval
+        do throws(SystemError) {
+            watch = try loop.watch(events.descriptor.number) { [weak self] _ in
+                self?.assumeIsolated { $0.converge() }
+            }
+        } catch {
+            // Without events, look often.
+            nextAudit = .now
+        }
+    }
+
+    nonisolated func stop() { Task { await self.end() } }
+
+    private func end() {
+        isStopped = true
+        alarm?.cancel()
+        alarm = nil
+        if let watch { loop.unwatch(watch, events.descriptor.number) }
+        watch = nil
+    }
+}
+
+// MARK: Converging
+
+extension OverlayWorker {
+    /// Makes the kernel what it should be.
+    /// - Parameter comparingAll: whatever events were about.
+    private func converge(_ table: LeaseTable? = nil, comparingAll: Bool = false) {
+        if isStopped { return }
+        do throws(NetlinkError) {
+            try reachPlan(table, comparingAll ? nil : [])
+        } catch {
+            // What became of a request is not known.
+            kernel.doubts = .everything
+            ledger.note(.everything, failure: OverlayProblem(.refused, "", "\(error); it is tried again"), at: .now)
+        }
+        rules.converge(to: plan.needsRules ? OverlayRules.table(port: configuration.port) : nil)
+        publish()
+        setAlarm()
+    }
+
+    /// - Parameter keys: what to compare beside what turns out to be new; nil: all.
+    private func reachPlan(_ table: LeaseTable?, _ keys: Set<EntryKey>?) throws(NetlinkError) {
+        var (table, keys) = (table, keys)
+        for _ in 0..<Self.mostRounds {
+            if try look() { keys = nil }
+            let touched = kernel.takeEntries().union(replan(table))
+            keys?.formUnion(touched)
+            table = nil
+            let now = ContinuousClock.now
+            let (repairs, problems) = plan.deviceRepairs(kernel, known: known)
+            deviceProblems = problems
+            var due = repairs.filter { ledger.allows($0.subject, at: now) }
+            if due.isEmpty {
+                // What has to wait is compared again when its time has come.
+                due = plan.entryRepairs(kernel, of: keys).filter { ledger.allows($0.subject, at: now) }
+                keys = []
+            }
+            if due.isEmpty { return }
+            try make(due)
+        }
+    }
+
+    /// Takes in the events that are there, and reads what they cannot tell. Whether anything was read.
+    private func look() throws(NetlinkError) -> Bool {
+        try takeEvents()
+        let isWhole = kernel.doubts.contains(.everything)
+        guard try kernel.settle(&socket) else { return false }
+        if isWhole { counters.readings += 1 }
+        return true
+    }
+
+    private func takeEvents() throws(NetlinkError) {
+        while let some = try events.next() {
+            for event in some { kernel.take(event) }
+        }
+    }
+
+    private func replan(_ table: LeaseTable?) -> Set<EntryKey> {
+        let before = plan.devices
+        let keys = plan.update(table, for: kernel)
+        for key in keys { expect(.entry(key)) }
+        for device in plan.devices where !before.contains(device) {
+            expect(.device(device.name))
+            for address in device.addresses { expect(.address(device.name, address)) }
+        }
+        return keys
+    }
+
+    private func expect(_ subject: Repair.Subject) {
+        ledger.forget(subject)
+        planned.insert(subject)
+    }
+
+    private func make(_ repairs: [Repair]) throws(NetlinkError) {
+        var results: [NetlinkError?] = []
+        let changes = repairs.flatMap(\.changes)
+        // Events of our own changes wait in a buffer that holds some thousand.
+        for start in stride(from: 0, to: changes.count, by: 1024) {
+            results += try socket.attempt(Array(changes[start..<min(start + 1024, changes.count)]))
+            if results.count < changes.count { try takeEvents() }
+        }
+        var position = 0
+        let now = ContinuousClock.now
+        for repair in repairs {
+            var failure: NetlinkError?
+            for change in repair.changes {
+                if let error = results[position] {
+                    kernel.doubts.formUnion(error.doubts(about: change))
+                    if !error.isSettledByReading { failure = error }
+                } else {
+                    noteSuccess(of: change)
+                }
+                position += 1
+            }
+            note(repair, failure, at: now)
+        }
+    }
+
+    private func noteSuccess(of change: Change) {
+        counters.changes += 1
+        switch change {
+        case .setForwardingEntry(let entry): kernel.replaced(entry)
+        case .changeLink(.index(let index), _):
+            guard let name = kernel.links[index]?.name, known.insert(index).inserted else { return }
+            known = known.filter { kernel.links[$0] != nil }
+            // No router's word counts on a device that has none. A kernel without IPv6 has no such files.
+            for setting in ["accept_ra", "autoconf"] {
+                try? NetworkSetting("net/ipv6/conf/\(name)/\(setting)").set("0", in: namespace)
+            }
+        default: break
+        }
+    }
+
+    private func note(_ repair: Repair, _ failure: NetlinkError?, at now: ContinuousClock.Instant) {
+        if let failure {
+            counters.failures += 1
+            ledger.note(
+                repair.subject, failure: failure.problem(of: repair, named(repair.subject), configuration), at: now)
+        } else if planned.remove(repair.subject) != nil || repair.isPreparation {
+            ledger.forget(repair.subject)
+        } else {
+            counters.repairs += 1
+            ledger.note(repair.subject, failure: nil, at: now)
+        }
+    }
+}
+
+// MARK: Time, and what is told
+
+extension OverlayWorker {
+    private func setAlarm() {
+        alarm?.cancel()
+        let now = ContinuousClock.now
+        var next = nextAudit
+        if plan.needsRules || rules.problem != nil { next = min(next, now + Self.rulesInterval) }
+        if let repair = ledger.nextInstant(after: now) { next = min(next, repair) }
+        alarm = Task { [weak self] in
+            guard (try? await Task.sleep(until: next, clock: .continuous)) != nil else { return }
+            await self?.wake()
+        }
+    }
+
+    private func wake() {
+        let now = ContinuousClock.now
+        ledger.forgetOld(at: now)
+        if nextAudit <= now {
+            nextAudit = now + (watch == nil ? .seconds(1) : Self.auditInterval)
+            kernel.doubts = .everything
+        }
+        converge(comparingAll: true)
+    }
+
+    private func publish() {
+        var state = OverlayState(configuration: configuration)
+        state.own = plan.table.own
+        state.podMTU = plan.podMTU
+        state.networks = plan.table.cidrs
+        state.devices = plan.devices.map(\.name).filter { kernel.link(named: $0) != nil }
+        state.nodes = plan.paths.count
+        var problems = Set(plan.problems + deviceProblems + ledger.problems { named($0) })
+        if let problem = rules.problem { problems.insert(problem) }
+        state.problems = problems.sorted()
+        state.counters = counters
+        shared.publish(state)
+    }
+
+    /// What a person calls it.
+    private func named(_ subject: Repair.Subject) -> String {
+        func device(_ index: Int32) -> String { kernel.links[index]?.name ?? "#\(index)" }
+        return switch subject {
+        case .everything: "the kernel's network state"
+        case .device(let name), .settings(let name): "device \(name)"
+        case .address(let device, let address): "address \(address) on \(device)"
+        case .entry(.route(let network)): "route \(network)"
+        case .entry(.neighbour(let link, let address)): "neighbour \(address) on \(device(link))"
+        case .entry(.forwarding(let link, let mac)): "forwarding entry \(mac) on \(device(link))"
+        }
+    }
+
+    /// Reads everything anew, with counters, and compares it with the plan.
+    func inspect() throws(NetlinkError) -> OverlayView {
+        var fresh = KernelState()
+        _ = try fresh.settle(&socket)
+        var statistics: [Int32: LinkStatistics] = [:]
+        for device in plan.devices {
+            if let link = try socket.link(.name(device.name), withStatistics: true) {
+                statistics[link.index] = link.statistics
+            }
+        }
+        return OverlayView(plan, fresh, statistics, problems: shared.state.withLock { $0.problems })
+    }
+}
+
+extension NetlinkError {
+    /// Whether it means no more than that the kernel was not as believed.
+    var isSettledByReading: Bool { [ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL].contains(errno) }
+
+    fileprivate func doubts(about change: Change) -> KernelState.Doubts {
+        switch change {
+        case .setForwardingEntry, .deleteForwardingEntry: .forwarding
+        case .setNeighbour, .deleteNeighbour: .neighbours
+        case .setRoute, .deleteRoute: .routes
+        default: .everything
+        }
+    }
+}

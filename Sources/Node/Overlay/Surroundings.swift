@@ -1,0 +1,120 @@
+import Netlink
+
+/// What of this host decides how packets to other nodes travel: nothing that the overlay made itself.
+struct Surroundings: Sendable, Hashable {
+    /// The interface through which packets to other nodes leave, by family of this node's public address.
+    private(set) var underlays: [IPFamily: Underlay] = [:]
+    /// Networks and routes of this host that others made, outside of this node's own pod networks.
+    private(set) var others: Set<OtherNetwork> = []
+    private(set) var problems: [OverlayProblem] = []
+
+    /// Everything else that a plan asks of the host. Interfaces of pods come and go without being part of it.
+    struct Underlay: Sendable, Hashable {
+        var link: Int32
+        var name: String
+        /// Bytes.
+        var mtu: UInt32
+        var isUp: Bool
+        /// This node's public address.
+        var address: IPAddress
+    }
+
+    struct OtherNetwork: Sendable, Hashable {
+        var network: CIDR
+        /// Of an interface's address, not of a route.
+        var isAddress: Bool
+        var gateway: IPAddress?
+        var link: Int32?
+        /// In words, for a person.
+        var owner: String
+    }
+
+    /// Nothing known, as before the first look.
+    init() {}
+
+    /// What `kernel` says for the node with the lease `own`.
+    init(_ kernel: KernelState, own: NodeLease, configuration: OverlayConfiguration) {
+        for family in IPFamily.allCases {
+            guard let address = own.publicAddress(family) else { continue }
+            underlays[family] = findUnderlay(address, kernel, configuration)
+        }
+        let ours = Set(kernel.links.values.filter(KernelState.isOurs).map(\.index))
+        func name(_ link: Int32?) -> String { link.flatMap { kernel.links[$0]?.name } ?? "no interface" }
+        // Link-local networks, which every pod's interface has, are nobody's pod network; nor is everything.
+        func matters(_ cidr: CIDR) -> Bool {
+            cidr.prefixLength > 0 && !own.podCIDRs.contains { $0.contains(cidr) } && !cidr.isSpecial
+        }
+        for address in kernel.addresses.values where !ours.contains(address.link) {
+            guard let network = CIDR(containing: address.address, prefixLength: address.prefixLength),
+                matters(network)
+            else { continue }
+            others.insert(
+                OtherNetwork(
+                    network: network, isAddress: true, link: address.link,
+                    owner: "\(address.address)/\(address.prefixLength) on \(name(address.link))"))
+        }
+        for route in kernel.foreignRoutes.values where matters(route.destination) {
+            if let link = route.link, ours.contains(link) { continue }
+            let way = route.gateway.map { " via \($0)" } ?? ""
+            others.insert(
+                OtherNetwork(
+                    network: route.destination, isAddress: false, gateway: route.gateway, link: route.link,
+                    owner: "route \(route.destination)\(way) dev \(name(route.link))"))
+        }
+    }
+
+    private mutating func findUnderlay(
+        _ address: IPAddress, _ kernel: KernelState, _ configuration: OverlayConfiguration
+    ) -> Underlay? {
+        let holder = kernel.addresses.values.first {
+            $0.address == address && kernel.links[$0.link]?.flags.contains(.loopback) == false
+        }?.link
+        var found = holder
+        if let name = configuration.interface {
+            guard let link = kernel.link(named: name) else {
+                problem(name, "interface \(name) is not there: the overlay waits for it")
+                return nil
+            }
+            found = link.index
+            if holder == nil { problem(name, "public address \(address) is on no interface of this host") }
+        } else if holder == nil {
+            problem("\(address)", "public address \(address) is on no interface of this host: the overlay waits for it")
+            // An address that is being changed, or a cable pulled: what is there may stay until it is back.
+            found = kernel.links.values.first { KernelState.isOurs($0) && $0.vxlan?.local == address }?.vxlan?.underlay
+        }
+        guard let link = found.flatMap({ kernel.links[$0] }) else { return nil }
+        if !link.isUp { problem(link.name, "interface \(link.name), which has \(address), is down") }
+        return Underlay(link: link.index, name: link.name, mtu: link.mtu, isUp: link.isUp, address: address)
+    }
+
+    private mutating func problem(_ subject: String, _ message: String) {
+        problems.append(OverlayProblem(.underlay, subject, message))
+    }
+
+    /// Whether `address` is on the underlay's own link, so that packets need no router to it.
+    func isOnLink(_ address: IPAddress) -> Bool {
+        guard let underlay = underlays[address.ipFamily], underlay.isUp else { return false }
+        var best: OtherNetwork?
+        for other in others where !other.isAddress && other.network.contains(address) {
+            if other.network.prefixLength > best?.network.prefixLength ?? -1 { best = other }
+        }
+        guard let best else { return false }
+        return best.gateway == nil && best.link == underlay.link
+    }
+
+    /// The network of this host that packets to `cidr` would miss if the overlay took them, or that would take them from
+    /// the overlay. `isHeld`: our route to `cidr` was there before whoever came in its place.
+    func collision(with cidr: CIDR, isHeld: Bool) -> OtherNetwork? {
+        others.first { other in
+            if other.isAddress { return other.network.overlaps(cidr) }
+            if isHeld && other.network == cidr { return false }
+            // A route to a larger network yields to the overlay's, as routes do.
+            return cidr.contains(other.network)
+        }
+    }
+}
+
+extension CIDR {
+    /// Whether `other` is this network or a part of it.
+    func contains(_ other: CIDR) -> Bool { other.prefixLength >= prefixLength && contains(other.address) }
+}
