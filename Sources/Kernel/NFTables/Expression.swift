@@ -126,6 +126,8 @@ public enum RejectReason: Sendable, Hashable {
     case tcpReset
     /// ICMP destination unreachable with this code; IPv4 only.
     case icmp(code: UInt8)
+    /// ICMPv6 destination unreachable with this code (RFC 4443, 3.1); IPv6 only.
+    case icmpv6(code: UInt8)
 }
 
 /// One step of a rule.
@@ -141,6 +143,8 @@ public enum Statement: Sendable, Hashable {
     case destinationNAT(NATTarget, NATFlags = [])
     case sourceNAT(NATTarget, NATFlags = [])
     case masquerade(NATFlags = [])
+    /// Connection tracking does not see the packet; in chains that see it before that, at ``BaseChain/rawPriority``.
+    case notrack
     case reject(RejectReason = .portUnreachable)
     /// Counts packets and bytes that came here; the numbers are where it starts.
     case counter(packets: UInt64 = 0, bytes: UInt64 = 0)

@@ -149,6 +149,7 @@ extension Instruction {
             return try make("nat", numbers)
         case .masquerade(let flags):
             return try make("masq", flags.isEmpty ? [] : [(attribute(NFTNL_EXPR_MASQ_FLAGS), flags.rawValue)])
+        case .notrack: return try make("notrack", [])
         case .reject(let type, let code):
             let expression = try make("reject", [(attribute(NFTNL_EXPR_REJECT_TYPE), type)])
             nftnl_expr_set_u8(expression, attribute(NFTNL_EXPR_REJECT_CODE), code)

@@ -68,6 +68,7 @@ extension Instruction {
         case "masq":
             guard reader.number(NFTNL_EXPR_MASQ_REG_PROTO_MIN) == nil else { return nil }
             return .masquerade(natFlags(reader.number(NFTNL_EXPR_MASQ_FLAGS)))
+        case "notrack": return .notrack
         case "reject":
             guard let type = reader.number(NFTNL_EXPR_REJECT_TYPE) else { return nil }
             let code = nftnl_expr_get_u8(reader.expression, UInt16(NFTNL_EXPR_REJECT_CODE))

@@ -20,6 +20,7 @@ enum Instruction: Hashable {
     case verdict(Verdict)
     case nat(isSource: Bool, family: UInt32, address: Int, port: Int?, NATFlags)
     case masquerade(NATFlags)
+    case notrack
     case reject(type: UInt32, code: UInt8)
     case counter(packets: UInt64, bytes: UInt64)
     case unknown(String)

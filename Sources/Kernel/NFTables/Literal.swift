@@ -1,4 +1,5 @@
 // Types of nf_tables values as nft numbers and prints them, and constants of these types.
+import Glibc
 
 /// A data type of nft (its `TYPE_*` numbers are stored with every set and are therefore fixed).
 public enum DataType: UInt32, Sendable, Hashable {
@@ -116,9 +117,26 @@ public struct Literal: Sendable, Hashable {
         return .ipv4(address, prefixLength: length)
     }
 
-    /// An IPv6 address of 16 bytes; nil for another count.
-    public static func ipv6(_ bytes: [UInt8]) -> Literal? {
-        bytes.count == 16 ? Literal(type: .ipv6Address, bytes: bytes) : nil
+    /// An IPv6 address of 16 bytes; nil for another count. With a prefix length below 128, the network; the bits after
+    /// the prefix are cleared.
+    public static func ipv6(_ bytes: [UInt8], prefixLength: Int = 128) -> Literal? {
+        guard bytes.count == 16 else { return nil }
+        let length = min(max(prefixLength, 0), 128)
+        let network = zip(bytes, prefixMask(length, byteCount: 16)).map { $0 & $1 }
+        return Literal(type: .ipv6Address, bytes: network, prefixLength: length == 128 ? nil : length)
+    }
+
+    /// An IPv6 address or network from its text, `fd00::1` or `fd00::/64`; nil for anything else.
+    public static func ipv6(_ text: String) -> Literal? {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard (1...2).contains(parts.count) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: 16)
+        guard inet_pton(AF_INET6, String(parts[0]), &bytes) == 1 else { return nil }
+        guard parts.count == 2 else { return .ipv6(bytes) }
+        guard let length = Int(parts[1]), (0...128).contains(length), parts[1].utf8.first != UInt8(ascii: "+") else {
+            return nil
+        }
+        return .ipv6(bytes, prefixLength: length)
     }
 
     /// An Ethernet address of six bytes; nil for another count.

@@ -44,6 +44,7 @@ struct Lowering {
         case .destinationNAT(let target, let flags): try translate(isSource: false, target, flags)
         case .sourceNAT(let target, let flags): try translate(isSource: true, target, flags)
         case .masquerade(let flags): instructions.append(.masquerade(flags))
+        case .notrack: instructions.append(.notrack)
         case .reject(let reason): try reject(reason)
         case .counter(let packets, let bytes): instructions.append(.counter(packets: packets, bytes: bytes))
         case .unknown(let text): throw EncodingError("a statement that is not understood cannot be sent: \(text)")
@@ -106,10 +107,10 @@ struct Lowering {
         switch target {
         case .address(let address):
             try load(address, at: 0)
-            addressFamily = address.type == .ipv6Address ? .ipv6 : .ipv4
+            addressFamily = address.mentionsIPv6 || family == .ipv6 ? .ipv6 : .ipv4
         case .addressAndPort(let address, let number):
             try load(address, at: 0)
-            addressFamily = address.type == .ipv6Address ? .ipv6 : .ipv4
+            addressFamily = address.mentionsIPv6 || family == .ipv6 ? .ipv6 : .ipv4
             // nft uses whole 16-byte registers for constants: the second is slot 4.
             try load(number, at: 4)
             port = 4
@@ -134,6 +135,9 @@ struct Lowering {
             instructions.append(.reject(type: RejectNumber.tcpReset, code: 0))
         case .icmp(let code):
             try require(.ipv4, for: "reject with icmp")
+            instructions.append(.reject(type: RejectNumber.icmp, code: code))
+        case .icmpv6(let code):
+            try require(.ipv6, for: "reject with icmpv6")
             instructions.append(.reject(type: RejectNumber.icmp, code: code))
         case .portUnreachable:
             switch family {

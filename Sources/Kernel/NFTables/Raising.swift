@@ -59,6 +59,7 @@ struct Raising {
         case .nat(let isSource, _, let address, let port, let flags):
             translate(instruction, isSource: isSource, address: address, port: port, flags)
         case .masquerade(let flags): statements.append(.masquerade(flags))
+        case .notrack: statements.append(.notrack)
         case .reject(let type, let code): reject(instruction, type: type, code: code)
         case .counter(let packets, let bytes): statements.append(.counter(packets: packets, bytes: bytes))
         case .unknown: unknown(instruction)
@@ -212,8 +213,13 @@ struct Raising {
         case (RejectNumber.icmp, .inet) where knownFamily == .ipv4:
             dropDependency(.match(.meta(.nfproto), .equal, Literal(type: .nfproto, bytes: [2])))
             statements.append(.reject(.icmp(code: code)))
-        case (RejectNumber.icmp, .ipv6) where code == RejectNumber.icmp6PortUnreachable,
-            (RejectNumber.icmpx, .inet) where code == RejectNumber.icmpxPortUnreachable:
+        case (RejectNumber.icmp, .ipv6):
+            statements.append(
+                .reject(code == RejectNumber.icmp6PortUnreachable ? .portUnreachable : .icmpv6(code: code)))
+        case (RejectNumber.icmp, .inet) where knownFamily == .ipv6:
+            dropDependency(.match(.meta(.nfproto), .equal, Literal(type: .nfproto, bytes: [10])))
+            statements.append(.reject(.icmpv6(code: code)))
+        case (RejectNumber.icmpx, .inet) where code == RejectNumber.icmpxPortUnreachable:
             statements.append(.reject(.portUnreachable))
         default: unknown(instruction)
         }

@@ -24,6 +24,7 @@ extension Text {
         case .destinationNAT(let target, let flags): "dnat" + nat(target, flags, family)
         case .sourceNAT(let target, let flags): "snat" + nat(target, flags, family)
         case .masquerade(let flags): "masquerade" + self.flags(flags)
+        case .notrack: "notrack"
         case .reject(let reason): reject(reason)
         case .counter(let packets, let bytes): "counter packets \(packets) bytes \(bytes)"
         case .unknown(let text): "<\(text)>"
@@ -81,6 +82,12 @@ extension Text {
                 9: "net-prohibited", 10: "host-prohibited", 13: "admin-prohibited",
             ]
             return "reject with icmp \(names[code] ?? "\(code)")"
+        case .icmpv6(let code):
+            let names: [UInt8: String] = [
+                0: "no-route", 1: "admin-prohibited", 3: "addr-unreachable", 4: "port-unreachable", 5: "policy-fail",
+                6: "reject-route",
+            ]
+            return "reject with icmpv6 \(names[code] ?? "\(code)")"
         }
     }
 

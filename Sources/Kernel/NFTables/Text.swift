@@ -69,7 +69,9 @@ enum Text {
     }
 
     fileprivate static func elements(of set: NamedSet) -> [String] {
-        if set.flags.contains(.interval) { return Intervals.text(of: set) }
+        if set.flags.contains(.interval), set.key.components.count == 1, !set.key.components[0].isHostByteOrder {
+            return Interval.all(in: set.elements).map { $0.text(in: set) }
+        }
         return set.elements.sorted { isOrdered($0.key, $1.key, set.key) }.map { element($0, in: set) }
     }
 
@@ -157,38 +159,5 @@ extension Text {
             set.flags.contains(.anonymous)
         else { return nil }
         return "\(expression(key)) \(negated ? "!= " : ""){ \(elements(of: set).joined(separator: ", ")) }"
-    }
-}
-
-/// Sets of intervals: the kernel has where each begins and where the gap after it begins.
-private enum Intervals {
-    static func text(of set: NamedSet) -> [String] {
-        guard set.key.components == [.ipv4Address] else {
-            return set.elements.map { Text.element($0, in: set) }
-        }
-        let sorted = set.elements.sorted { number($0) < number($1) }
-        var result: [String] = []
-        for (index, start) in sorted.enumerated() where !start.isIntervalEnd {
-            let end = index + 1 < sorted.count ? UInt64(number(sorted[index + 1])) : 1 << 32
-            var shown = start
-            shown.key = []
-            let rest = Text.element(shown, in: set)
-            result.append(
-                range(UInt64(number(start)), end) + rest.dropFirst(Literal(type: .ipv4Address, bytes: []).text.count))
-        }
-        return result
-    }
-
-    private static func number(_ element: SetElement) -> UInt32 {
-        Literal(type: .ipv4Address, bytes: element.key).number
-    }
-
-    /// Addresses from `start` to before `end`.
-    private static func range(_ start: UInt64, _ end: UInt64) -> String {
-        let size = end - start
-        let first = Literal.ipv4(UInt32(truncatingIfNeeded: start)).text
-        if size == 1 { return first }
-        if size.nonzeroBitCount == 1, start % size == 0 { return "\(first)/\(32 - size.trailingZeroBitCount)" }
-        return "\(first)-\(Literal.ipv4(UInt32(truncatingIfNeeded: end - 1)).text)"
     }
 }

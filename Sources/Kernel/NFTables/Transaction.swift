@@ -105,12 +105,27 @@ public struct Transaction: Sendable, Hashable {
             if !desired.elements.isEmpty { add(.addElements(table, set: desired.name, desired.elements)) }
             return
         }
+        if desired.flags.contains(.interval) { return changeIntervals(of: table, from: current, to: desired) }
         let present = Set(current.elements)
         let wanted = Set(desired.elements)
         let gone = current.elements.filter { !wanted.contains($0) }
         let new = desired.elements.filter { !present.contains($0) }
         if !gone.isEmpty { add(.deleteElements(table, set: desired.name, gone)) }
         if !new.isEmpty { add(.addElements(table, set: desired.name, new)) }
+    }
+}
+
+extension Transaction {
+    /// Whole intervals come and go: the kernel takes a beginning or an end alone for an interval that overlaps.
+    private mutating func changeIntervals(of table: TableName, from current: NamedSet, to desired: NamedSet) {
+        let present = Interval.all(in: current.elements)
+        let wanted = Interval.all(in: desired.elements)
+        let gone = Set(present).subtracting(wanted)
+        let new = Set(wanted).subtracting(present)
+        let removals = present.filter { gone.contains($0) }.flatMap(\.elements)
+        let additions = wanted.filter { new.contains($0) }.flatMap(\.elements)
+        if !removals.isEmpty { add(.deleteElements(table, set: desired.name, removals)) }
+        if !additions.isEmpty { add(.addElements(table, set: desired.name, additions)) }
     }
 }
 
