@@ -134,6 +134,24 @@ public func inMountNamespace<Result: Sendable>(
     }
 }
 
+/// Runs `body` on a thread that is a host as far as the network goes: network and mount namespaces of its own, `lo` up,
+/// and an empty `/run`. Unlike on a ``TestHost``, this process' own code can run there: it stays in its PID namespace.
+/// What is to be expected of the outcome is said outside: the thread belongs to no test.
+public func inHostNamespaces<Result: Sendable>(
+    _ body: @escaping @Sendable () throws -> Result
+) async throws -> Result {
+    try await blocking {
+        let thread = try NamespaceThread(unsharing: CLONE_NEWNET | CLONE_NEWNS)
+        defer { thread.stop() }
+        return try thread.perform {
+            try check(mount(nil, "/", nil, UInt(CLinux.MS_REC | CLinux.MS_PRIVATE), nil), "mount", "/")
+            try check(mount("tmpfs", "/run", "tmpfs", 0, "mode=755"), "mount", "/run")
+            try TestNamespace.current().output(of: ["ip", "link", "set", "lo", "up"])
+            return try body()
+        }
+    }
+}
+
 /// What a test could not do or did not see, in a sentence.
 public struct TestFailure: Error, CustomStringConvertible {
     public let description: String

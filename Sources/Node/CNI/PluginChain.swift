@@ -81,19 +81,23 @@ public struct PluginChain: Sendable {
             containerID: containerID, interface: interface, networkNamespacePath: networkNamespacePath,
             arguments: arguments, capabilities: runtimeConfig, configuration: configuration, version: version)
         try onDisk { () throws(SystemError) in try records.write(record, durable: true) }
+        var done = 0
         do throws(ChainError) {
-            let (result, document) = try runAdd(record)
+            let (result, document) = try runAdd(record, done: &done)
             record.result = document
             try onDisk { () throws(SystemError) in try records.write(record, durable: false) }
             return result
         } catch {
             // Where even that fails the record stays, for a later DEL or GC.
-            try? delete(record)
+            try? delete(record, added: done)
             throw error
         }
     }
 
-    private func runAdd(_ record: AttachmentRecord) throws(ChainError) -> (CNIResult, JSONValue) {
+    /// `done`: how many plugins have succeeded.
+    private func runAdd(
+        _ record: AttachmentRecord, done: inout Int
+    ) throws(ChainError) -> (CNIResult, JSONValue) {
         var previous: JSONValue?
         var result = CNIResult()
         for plugin in configuration.plugins {
@@ -105,6 +109,8 @@ public struct PluginChain: Sendable {
             guard let answer else {
                 throw .unintelligible(plugin: plugin.type, command: CNICommand.add.rawValue, "answered with nothing")
             }
+            // From here on there is something to take back, whatever the answer is worth.
+            done += 1
             (result, previous) = try understand(answer, from: plugin.type)
         }
         return (result, previous ?? result.document(version))
@@ -128,7 +134,8 @@ public struct PluginChain: Sendable {
     /// Removes a container from the network: DEL in reverse order, under the configuration and with the result of its ADD.
     /// Fine for one that is not attached: the present configuration's plugins are asked all the same.
     ///
-    /// A plugin that fails ends it; the record stays, so that it can be tried again.
+    /// A plugin that fails does not keep the others from giving up what they have. The record stays then, so that it can be
+    /// tried again.
     public func delete(
         containerID: String, networkNamespacePath: String = "", interface: String, arguments: [CNIArgument] = []
     ) throws(ChainError) {
@@ -142,26 +149,42 @@ public struct PluginChain: Sendable {
                 arguments: arguments, capabilities: [:], configuration: configuration, version: version))
     }
 
-    /// Removes an attachment of this chain.
-    func delete(_ record: AttachmentRecord) throws(ChainError) {
-        try runDelete(record)
+    /// Removes an attachment of this chain. `added`: how many plugins have added it; what those say that come after does not
+    /// matter, as a plugin that refuses a container often refuses to delete it too.
+    func delete(_ record: AttachmentRecord, added: Int? = nil) throws(ChainError) {
+        try runDelete(record, added: added)
         try onDisk { () throws(SystemError) in try records.remove(record) }
     }
 
-    private func runDelete(_ record: AttachmentRecord) throws(ChainError) {
+    private func runDelete(_ record: AttachmentRecord, added: Int? = nil) throws(ChainError) {
         let path = Self.presentPath(record)
-        for plugin in configuration.plugins.reversed() {
+        var failures: [ChainError] = []
+        for (index, plugin) in configuration.plugins.enumerated().reversed() {
             let input = plugin.request(
                 network: configuration.name, version: version, runtime: record.capabilities,
                 previous: version.hasCheck ? record.result : nil)
-            _ = try caller.call(
-                .delete, plugin.type, input: input, attachment: record, networkNamespacePath: path)
+            do throws(ChainError) {
+                _ = try caller.call(
+                    .delete, plugin.type, input: input, attachment: record, networkNamespacePath: path)
+            } catch {
+                if index < added ?? configuration.plugins.count { failures.append(error) }
+            }
         }
+        try Self.throwAll(failures)
     }
 
-    /// The path of a namespace that is gone is not passed on: plugins then release what they can without it.
+    private static func throwAll(_ failures: [ChainError]) throws(ChainError) {
+        if failures.count == 1 { throw failures[0] }
+        if !failures.isEmpty { throw .several(failures) }
+    }
+
+    /// A path that leads to no namespace any more is not passed on: plugins then release what they can without it.
     private static func presentPath(_ record: AttachmentRecord) -> String {
-        fileExists(record.networkNamespacePath) ? record.networkNamespacePath : ""
+        var system = statfs()
+        // NSFS_MAGIC; PROC_SUPER_MAGIC (linux/magic.h), as kernels before 3.19 have it.
+        guard statfs(record.networkNamespacePath, &system) == 0, [0x6e73_6673, 0x9fa0].contains(Int(system.f_type))
+        else { return "" }
+        return record.networkNamespacePath
     }
 
     /// Asks the plugins whether an attachment is as ADD left it. Does nothing in versions before 0.4.0, and where the
@@ -213,8 +236,7 @@ public struct PluginChain: Sendable {
             }
         }
         failures += collectBeyondRecords(valid: valid)
-        if failures.count == 1 { throw failures[0] }
-        if !failures.isEmpty { throw .several(failures) }
+        try Self.throwAll(failures)
     }
 
     /// GC, where version and configuration have it.

@@ -33,9 +33,7 @@ struct PluginProcess {
         try check(lseek(stdin.number, 0, SEEK_SET), "lseek")
         let output = try Pipe()
         let errors = try Pipe()
-        let pid = try spawn(
-            path, arguments: [path], environment: environment,
-            descriptors: [stdin.number, output.writing.number, errors.writing.number], newSession: true)
+        let pid = try start([stdin.number, output.writing.number, errors.writing.number])
         let process: ProcessDescriptor
         do {
             process = try ProcessDescriptor(pid: pid)
@@ -50,6 +48,20 @@ struct PluginProcess {
         if ending.timedOut || ending.outputTooLong { kill(-pid, SIGKILL) }
         ending.status = reap(pid)
         return ending
+    }
+
+    /// An installer may be writing the program at this moment (ETXTBSY), and will have done so in the next.
+    private func start(_ descriptors: [Int32]) throws(SystemError) -> pid_t {
+        let deadline = Self.now() + 1
+        while true {
+            do {
+                return try spawn(
+                    path, arguments: [path], environment: environment, descriptors: descriptors, newSession: true)
+            } catch {
+                guard error.errno == ETXTBSY, Self.now() < deadline else { throw error }
+                poll(nil, 0, 10)
+            }
+        }
     }
 
     /// Takes what the program says until it has ended: who else holds its standard output is not waited for.

@@ -202,17 +202,3 @@ extension Optional {
         }
     }
 }
-
-/// What is expected on a thread that belongs to no test is thrown.
-private func require(_ condition: Bool, _ what: String = "", line: Int = #line) throws {
-    if !condition { throw TestFailure("line \(line): \(what)") }
-}
-
-private func failure(_ body: () throws -> Void) -> String {
-    do {
-        try body()
-        return "no error"
-    } catch {
-        return "\(error)"
-    }
-}

@@ -103,13 +103,29 @@ import Testing
 
     @Test("An attachment that cannot be taken back stays on record, for another try")
     func failedCleanup() throws {
-        try plugins.make("one", ["ADD": "exit 3", "DEL": #"echo '{"code":100,"msg":"stuck"}'; exit 1"#])
-        let chain = try plugins.chain(try plugins.configuration("one"))
+        let stuck = #"echo '{"code":100,"msg":"stuck"}'; exit 1"#
+        try plugins.make("one", ["ADD": FakePlugins.answer("10.0.0.5/24"), "DEL": stuck])
+        try plugins.make("two", ["ADD": "exit 3", "DEL": stuck])
+        let chain = try plugins.chain(try plugins.configuration("one", "two"))
         #expect(throws: ChainError.self) { try add(chain) }
         #expect(try plugins.recorded() == ["net-c1-eth0"])
         #expect(try chain.result(containerID: "c1", interface: "eth0") == nil)
         try plugins.make("one")
+        let error = #expect(throws: ChainError.self) { try chain.delete(containerID: "c1", interface: "eth0") }
+        #expect(error?.pluginError?.message == "stuck")
+        #expect(try plugins.recorded() == ["net-c1-eth0"])
+        try plugins.make("two")
         try chain.delete(containerID: "c1", interface: "eth0")
+        #expect(try plugins.recorded() == [])
+    }
+
+    @Test("One that refuses a container may refuse to delete it: the others' DEL counts")
+    func refusedTwice() throws {
+        try plugins.make("one", ["ADD": FakePlugins.answer("10.0.0.5/24")])
+        try plugins.make("two", ["ADD": "exit 3", "DEL": "exit 3"])
+        let chain = try plugins.chain(try plugins.configuration("one", "two"))
+        #expect(throws: ChainError.self) { try add(chain) }
+        #expect(try plugins.calls() == ["ADD one c1", "ADD two c1", "DEL two c1", "DEL one c1"])
         #expect(try plugins.recorded() == [])
     }
 
@@ -250,7 +266,7 @@ import Testing
         #expect(error?.pluginError?.message == "stuck")
         #expect(
             try plugins.calls()
-                == ["DEL two c1", "DEL two c3", "DEL one c3", "GC one", "GC two"])
+                == ["DEL two c1", "DEL one c1", "DEL two c3", "DEL one c3", "GC one", "GC two"])
         #expect(try plugins.recorded() == ["net-c1-eth0", "net-c2-eth0"])
         let list: JSONValue = [["containerID": "c2", "ifname": "eth0"]]
         let input = try plugins.input("GC", "one")
