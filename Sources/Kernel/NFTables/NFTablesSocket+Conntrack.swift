@@ -4,14 +4,14 @@
 import CNFTables
 import Glibc
 
-/// A tracked IPv4 connection: where its first packet was addressed to, and who answers.
+/// A tracked connection: where its first packet was addressed to, and who answers.
 public struct TrackedConnection: Sendable, Hashable {
-    /// An address as a number (10.0.0.1 is 0x0a000001) and a port.
+    /// An address, four or sixteen bytes in network order, and a port.
     public struct End: Sendable, Hashable {
-        public var address: UInt32
+        public var address: [UInt8]
         public var port: UInt16
 
-        public init(address: UInt32, port: UInt16) { (self.address, self.port) = (address, port) }
+        public init(address: [UInt8], port: UInt16) { (self.address, self.port) = (address, port) }
     }
 
     /// What the first packet was sent to.
@@ -21,16 +21,17 @@ public struct TrackedConnection: Sendable, Hashable {
 }
 
 extension NFTablesSocket {
-    /// Forgets the IPv4 connections of protocol `transport` that `matches` says; how many there were. Reads all
-    /// connections of this network namespace: costs time in proportion to them.
+    /// Forgets the connections of protocol `transport` that `matches` says; how many there were. Reads all connections of
+    /// the family (ipv4 or ipv6) in this network namespace: costs time in proportion to them. (The kernel could look for
+    /// them itself, but with IPv6 addresses finds all others: ctnetlink_filter_match_tuple, Linux 5.8 to 6.18.)
     @discardableResult
     public mutating func forgetConnections(
-        of transport: TransportProtocol, where matches: (TrackedConnection) -> Bool
+        of transport: TransportProtocol, family: Family = .ipv4, where matches: (TrackedConnection) -> Bool
     ) throws(NFTablesError) -> Int {
         var tuples: [[UInt8]] = []
         // Entries come and go all the time; a dump of them is never marked as interrupted.
         try request(
-            UInt16(IPCTNL_MSG_CT_GET.rawValue), .ipv4, subsystem: NFNL_SUBSYS_CTNETLINK, flags: NLM_F_DUMP
+            UInt16(IPCTNL_MSG_CT_GET.rawValue), family, subsystem: NFNL_SUBSYS_CTNETLINK, flags: NLM_F_DUMP
         ) { message in
             guard let original = message.attribute(UInt16(CTA_TUPLE_ORIG.rawValue)),
                 let reply = message.attribute(UInt16(CTA_TUPLE_REPLY.rawValue)),
@@ -44,7 +45,7 @@ extension NFTablesSocket {
         for tuple in tuples {
             do throws(NFTablesError) {
                 try request(
-                    UInt16(IPCTNL_MSG_CT_DELETE.rawValue), .ipv4, subsystem: NFNL_SUBSYS_CTNETLINK,
+                    UInt16(IPCTNL_MSG_CT_DELETE.rawValue), family, subsystem: NFNL_SUBSYS_CTNETLINK,
                     flags: NLM_F_ACK,
                     attributes: {
                         mnl_attr_put(
@@ -63,18 +64,20 @@ extension NFTablesSocket {
 
 /// One direction of a connection.
 private struct Tuple {
-    var source = TrackedConnection.End(address: 0, port: 0)
-    var destination = TrackedConnection.End(address: 0, port: 0)
+    var source = TrackedConnection.End(address: [], port: 0)
+    var destination = TrackedConnection.End(address: [], port: 0)
     var transport: UInt8 = 0
 
-    /// Nil for what is not IPv4 with ports.
+    /// Nil for what has no ports.
     init?(_ attributes: AttributeList) {
         var found = 0
         for part in attributes {
             for attribute in part.nested {
                 switch (UInt32(part.type), UInt32(attribute.type)) {
-                case (CTA_TUPLE_IP.rawValue, CTA_IP_V4_SRC.rawValue): source.address = attribute.number ?? 0
-                case (CTA_TUPLE_IP.rawValue, CTA_IP_V4_DST.rawValue): destination.address = attribute.number ?? 0
+                case (CTA_TUPLE_IP.rawValue, CTA_IP_V4_SRC.rawValue), (CTA_TUPLE_IP.rawValue, CTA_IP_V6_SRC.rawValue):
+                    source.address = attribute.array
+                case (CTA_TUPLE_IP.rawValue, CTA_IP_V4_DST.rawValue), (CTA_TUPLE_IP.rawValue, CTA_IP_V6_DST.rawValue):
+                    destination.address = attribute.array
                 case (CTA_TUPLE_PROTO.rawValue, CTA_PROTO_NUM.rawValue): transport = attribute.bytes.first ?? 0
                 case (CTA_TUPLE_PROTO.rawValue, CTA_PROTO_SRC_PORT.rawValue): source.port = attribute.port
                 case (CTA_TUPLE_PROTO.rawValue, CTA_PROTO_DST_PORT.rawValue): destination.port = attribute.port

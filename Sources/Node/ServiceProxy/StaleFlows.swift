@@ -35,8 +35,11 @@ struct StaleFlows: Sendable {
     /// Whether `connection` leads to an endpoint that is gone, or to no endpoint although there are some now.
     func contain(_ connection: TrackedConnection) -> Bool {
         let port = connection.destination.port
-        let answerer = Backend(IPv4Address(connection.answerer.address), connection.answerer.port)
-        return [IPv4Address(connection.destination.address), nil].contains { address in
+        guard case .v4(let destination) = IPAddress(bytes: connection.destination.address),
+            case .v4(let source) = IPAddress(bytes: connection.answerer.address)
+        else { return false }
+        let answerer = Backend(source, connection.answerer.port)
+        return [destination, nil].contains { address in
             var target = Target(.node(.udp, port))
             target?.address = address
             guard let target else { return false }
