@@ -33,13 +33,6 @@ public final class TestNamespace: Sendable {
         descriptor = OwnedDescriptor(owning: context.pointee)
     }
 
-    private init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-
-    /// The one that the calling thread is in.
-    public static func current() throws -> TestNamespace {
-        TestNamespace(try OwnedDescriptor(opening: "/proc/thread-self/ns/net", flags: O_RDONLY))
-    }
-
     /// A socket in the namespace whose calls give up after two seconds.
     public func socket(_ domain: Int32, _ type: Int32) throws -> TestSocket {
         let number = cl_socket_in_netns(descriptor.number, domain, type, 0)
@@ -55,7 +48,7 @@ public final class TestNamespace: Sendable {
 
     /// A listening TCP socket; port 0 lets the kernel choose.
     public func listen(on address: String, port: UInt16) throws -> TestSocket {
-        let socket = try socket(AF_INET, Int32(SOCK_STREAM.rawValue))
+        let socket = try socket(family(of: address), Int32(SOCK_STREAM.rawValue))
         try socket.bind(address, port)
         try check(Glibc.listen(socket.descriptor.number, 64), "listen", "\(address):\(port)")
         return socket
@@ -63,7 +56,7 @@ public final class TestNamespace: Sendable {
 
     /// A connected TCP socket.
     public func connect(to address: String, port: UInt16, from source: String? = nil) throws -> TestSocket {
-        let socket = try socket(AF_INET, Int32(SOCK_STREAM.rawValue))
+        let socket = try socket(family(of: address), Int32(SOCK_STREAM.rawValue))
         if let source { try socket.bind(source, 0) }
         try socket.connect(address, port)
         return socket
@@ -71,10 +64,12 @@ public final class TestNamespace: Sendable {
 
     /// A UDP socket bound to the address.
     public func datagrams(on address: String, port: UInt16) throws -> TestSocket {
-        let socket = try socket(AF_INET, Int32(SOCK_DGRAM.rawValue))
+        let socket = try socket(family(of: address), Int32(SOCK_DGRAM.rawValue))
         try socket.bind(address, port)
         return socket
     }
+
+    private func family(of address: String) -> Int32 { address.contains(":") ? AF_INET6 : AF_INET }
 }
 
 /// A socket of a ``TestNamespace``.
@@ -85,6 +80,7 @@ public final class TestSocket: Sendable {
     public func bind(_ address: String, _ port: UInt16) throws {
         var on: Int32 = 1
         setsockopt(descriptor.number, SOL_SOCKET, SO_REUSEADDR, &on, 4)
+        if address.contains(":") { setsockopt(descriptor.number, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &on, 4) }
         try withAddress(address, port) {
             try check(Glibc.bind(descriptor.number, $0, $1), "bind", "\(address):\(port)")
         }
@@ -98,12 +94,12 @@ public final class TestSocket: Sendable {
 
     /// The next connection and who it came from, as the address that arrived.
     public func accept() throws -> (socket: TestSocket, peer: String) {
-        var peer = sockaddr_in()
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        var peer = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let number = withUnsafeMutablePointer(to: &peer) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.accept(descriptor.number, $0, &size) }
         }
-        return (TestSocket(OwnedDescriptor(owning: try check(number, "accept"))), Self.text(peer))
+        return (TestSocket(OwnedDescriptor(owning: try check(number, "accept"))), Self.parts(&peer).address)
     }
 
     public func send(_ text: String) throws {
@@ -121,24 +117,38 @@ public final class TestSocket: Sendable {
     /// One datagram or what a stream has, and its sender's address and port (UDP).
     public func receive() throws -> (text: String, peer: String, port: UInt16) {
         var buffer = [UInt8](repeating: 0, count: 65536)
-        var peer = sockaddr_in()
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        var peer = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let count = withUnsafeMutablePointer(to: &peer) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 recvfrom(descriptor.number, &buffer, buffer.count, 0, $0, &size)
             }
         }
         try check(count, "recvfrom")
-        return (String(decoding: buffer[..<count], as: UTF8.self), Self.text(peer), UInt16(bigEndian: peer.sin_port))
+        let (address, port) = Self.parts(&peer)
+        return (String(decoding: buffer[..<count], as: UTF8.self), address, port)
     }
 
-    private static func text(_ address: sockaddr_in) -> String {
-        withUnsafeBytes(of: address.sin_addr.s_addr) { $0.map(String.init).joined(separator: ".") }
+    private static func parts(_ storage: inout sockaddr_storage) -> (address: String, port: UInt16) {
+        withUnsafeMutableBytes(of: &storage) { bytes in
+            let isIPv6 = storage6(bytes)
+            let offset = isIPv6 ? 8 : 4  // sin6_addr, sin_addr
+            var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+            let address = bytes.baseAddress.map { UnsafeRawPointer($0) + offset }
+            _ = inet_ntop(isIPv6 ? AF_INET6 : AF_INET, address, &text, socklen_t(text.count))
+            let port = UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
+            return (String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self), port)
+        }
+    }
+
+    private static func storage6(_ bytes: UnsafeMutableRawBufferPointer) -> Bool {
+        bytes.loadUnaligned(as: sa_family_t.self) == sa_family_t(AF_INET6)
     }
 
     private func withAddress(
         _ text: String, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) throws -> Void
     ) throws {
+        if text.contains(":") { return try withAddress6(text, port, body) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
@@ -148,6 +158,22 @@ public final class TestSocket: Sendable {
         try withUnsafePointer(to: &address) {
             try $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 try body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+    }
+
+    private func withAddress6(
+        _ text: String, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) throws -> Void
+    ) throws {
+        var address = sockaddr_in6()
+        address.sin6_family = sa_family_t(AF_INET6)
+        address.sin6_port = port.bigEndian
+        guard inet_pton(AF_INET6, text, &address.sin6_addr) == 1 else {
+            throw SystemError("inet_pton", text, errno: EINVAL)
+        }
+        try withUnsafePointer(to: &address) {
+            try $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                try body($0, socklen_t(MemoryLayout<sockaddr_in6>.size))
             }
         }
     }
