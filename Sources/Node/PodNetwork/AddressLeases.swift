@@ -2,119 +2,185 @@ import Glibc
 import Linux
 import Netlink
 
-/// The one owner of the pod CIDR's addresses: one file `leases/<address>` per address that a pod has.
+/// The one owner of the pod CIDRs' addresses: one file in `leases/` per pod, whose name says the pod's addresses.
 ///
-/// A lease is on disk before anything uses its address, and goes last. The file appears whole or not at all (written
-/// under another name, then renameat2(2) with RENAME_NOREPLACE), so an owner that is killed at any moment leaves at most
-/// a lease whose pod has no interface yet, which `reconcile` finds. There is no fsync: pods do not outlive the host, so
-/// after a power loss there is nothing that a lost or torn lease could mislead.
+/// A lease is on disk before anything uses its addresses, and goes last. The file appears whole or not at all (written
+/// under another name, then renameat2(2) with RENAME_NOREPLACE), with both addresses of a pod or none, so an owner that is
+/// killed at any moment leaves at most a lease whose pod has no interface yet, which `reconcile` finds. There is no fsync:
+/// pods do not outlive the host, so after a power loss there is nothing that a lost or torn lease could mislead.
+///
+/// Opening lists the directory and reads no file: an owner that lives for one request (a CNI plugin) reads what it needs.
 struct AddressLeases: ~Copyable, Sendable {
+    /// One file. `lease` is nil until it was read, and for good where it is no whole lease.
+    private struct Entry: Sendable {
+        let addresses: [String]
+        var lease: Lease?
+        var isUnreadable = false
+    }
+
     private let directory: String
     private let lock: FileLock
-    private let configuration: PodNetworkConfiguration
-    private var byAddress: [IPv4Address: Lease] = [:]
-    private var byUID: [String: Lease] = [:]
-    /// Files that are no whole lease, by address: never given out until ``removeUnreadable()``.
-    private(set) var unreadable: Set<IPv4Address> = []
-    /// Where the last search ended: an address that was just let go comes last, so that what others remember of it
+    private let cursorFile: OwnedDescriptor
+    var configuration: PodNetworkConfiguration
+    /// By file name.
+    private var entries: [String: Entry] = [:]
+    /// Addresses in their canonical text, which is how the files' names have them. Also those of files that are no whole
+    /// lease: never given out until ``removeUnreadable()``.
+    private var taken: Set<String> = []
+    /// File names by the host's interface.
+    private var byInterface: [String: String] = [:]
+    /// Where the next search begins: an address that was just let go comes last, so that what others remember of it
     /// (connections, caches) does not meet its next owner.
-    private var cursor: UInt32 = 0
+    private var cursor: UInt32
 
-    private init(directory: String, lock: consuming FileLock, configuration: PodNetworkConfiguration) {
-        self.directory = directory
+    /// Takes over the leases below `directory`, which is made if it is missing. With `waits` an owner that is there is
+    /// waited for.
+    static func open(
+        _ directory: String, configuration: PodNetworkConfiguration, waits: Bool = false
+    ) throws(PodNetworkError) -> AddressLeases {
+        let lock = try lockPodNetwork(directory, waits: waits)
+        do {
+            var leases = try AddressLeases(directory, lock: lock, configuration: configuration)
+            try leases.list()
+            return leases
+        } catch {
+            throw PodNetworkError(error)
+        }
+    }
+
+    private init(
+        _ directory: String, lock: consuming FileLock, configuration: PodNetworkConfiguration
+    ) throws(SystemError) {
+        self.directory = directory + "/leases"
         self.lock = lock
         self.configuration = configuration
+        try makeDirectories(self.directory, mode: 0o700)
+        cursorFile = try OwnedDescriptor(opening: directory + "/cursor", flags: O_RDWR | O_CREAT, mode: 0o600)
+        cursor = 0
+        // Torn or missing, it only costs the order in which addresses are given out.
+        var value: UInt32 = 0
+        if pread(cursorFile.number, &value, 4, 0) == 4 { cursor = value }
     }
 
-    /// Takes over the leases below `directory`, which is made if it is missing.
-    static func open(
-        _ directory: String, configuration: PodNetworkConfiguration
-    ) throws(PodNetworkError) -> AddressLeases {
-        let lock = try lockPodNetwork(directory)
-        var leases = AddressLeases(directory: directory + "/leases", lock: lock, configuration: configuration)
-        do {
-            try makeDirectories(leases.directory, mode: 0o700)
-            try leases.load()
-        } catch {
-            throw .system(error)
-        }
-        return leases
-    }
-
-    private mutating func load() throws(SystemError) {
-        var newest = (seconds: Int.min, nanoseconds: 0)
+    private mutating func list() throws {
         for file in try listDirectory(directory) {
-            let path = "\(directory)/\(file)"
-            guard let address = IPv4Address(file) else {
-                // What was being written when its owner died.
-                if file.hasPrefix(".") { unlink(path) }
+            var parts = file.split(separator: ",").map(String.init)
+            // What was being written when its owner died.
+            if file.hasPrefix(".") {
+                unlink("\(directory)/\(file)")
                 continue
             }
-            guard let lease = Lease(address: address, encoded: try readFile(path, limit: 1 << 20)),
-                byUID[lease.uid] == nil
-            else {
-                unreadable.insert(address)
-                continue
-            }
-            byAddress[address] = lease
-            byUID[lease.uid] = lease
-            var status = stat()
-            if lstat(path, &status) == 0 {
-                let time = (seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
-                if time > newest, configuration.podCIDR.contains(.v4(address)) {
-                    newest = time
-                    cursor = address.value - configuration.addresses.first + 1
-                }
+            guard let first = parts.first, IPAddress(first) != nil else { continue }
+            if parts.count == 1 {
+                // A version that knew one address per pod wrote it: the interface is inside.
+                add(file, addresses: parts)
+                _ = try read(file)
+            } else {
+                let interface = parts.removeLast()
+                add(file, addresses: parts)
+                byInterface[interface] = file
             }
         }
     }
 
-    var all: [Lease] { byAddress.values.sorted { $0.address < $1.address } }
-    subscript(uid uid: String) -> Lease? { byUID[uid] }
-    subscript(address: IPv4Address) -> Lease? { byAddress[address] }
+    private mutating func add(_ file: String, addresses: [String]) {
+        entries[file] = Entry(addresses: addresses)
+        for address in addresses { taken.insert(address) }
+    }
+
+    /// The lease in a file; nil where it is none.
+    private mutating func read(_ file: String) throws(PodNetworkError) -> Lease? {
+        guard let entry = entries[file] else { return nil }
+        if entry.lease != nil || entry.isUnreadable { return entry.lease }
+        let lease = Lease(fileName: file, encoded: try contents(file))
+        if let lease, byInterface[lease.interface] == nil || byInterface[lease.interface] == file {
+            entries[file]?.lease = lease
+            byInterface[lease.interface] = file
+            return lease
+        }
+        entries[file]?.isUnreadable = true
+        return nil
+    }
+
+    private func contents(_ file: String) throws(PodNetworkError) -> [UInt8] {
+        do { return try readFile("\(directory)/\(file)", limit: 1 << 20) } catch { throw .system(error) }
+    }
+
+    /// Every lease, by address.
+    mutating func all() throws(PodNetworkError) -> [Lease] {
+        var leases: [Lease] = []
+        leases.reserveCapacity(entries.count)
+        for file in entries.keys { if let lease = try read(file) { leases.append(lease) } }
+        return leases.sorted { $0.addresses[0].bytes.lexicographicallyPrecedes($1.addresses[0].bytes) }
+    }
+
+    /// The lease of a pod; nil if it has none.
+    mutating func lease(uid: String) throws(PodNetworkError) -> Lease? {
+        if let file = byInterface[configuration.interfaceName(of: uid)], let lease = try read(file), lease.uid == uid {
+            return lease
+        }
+        // Interfaces that an earlier configuration named.
+        let foreign = byInterface.keys.contains { !$0.hasPrefix(configuration.hostInterfacePrefix) }
+        return foreign ? try all().first { $0.uid == uid } : nil
+    }
 
     /// Throws if another pod has one of the ports.
-    func checkHostPorts(_ ports: [HostPort], of uid: String) throws(PodNetworkError) {
-        guard !ports.isEmpty else { return }
-        for lease in byAddress.values where lease.uid != uid {
+    mutating func checkHostPorts(_ ports: [HostPort], of uid: String) throws(PodNetworkError) {
+        if ports.isEmpty { return }
+        for lease in try all() where lease.uid != uid {
             for port in ports where lease.hostPorts.contains(where: port.conflicts) {
                 throw .hostPortTaken(port, by: lease.name)
             }
         }
     }
 
-    /// Writes a lease of the next free address.
-    mutating func acquire(uid: String, name: String, hostPorts: [HostPort]) throws(PodNetworkError) -> Lease {
-        let (first, count) = configuration.addresses
-        for step in 0..<count {
-            let offset = (cursor &+ step) % count
-            let address = IPv4Address(first + offset)
-            // The network, the node, the broadcast address.
-            if offset < 2 || offset == count - 1 { continue }
-            if byAddress[address] != nil || unreadable.contains(address) { continue }
-            let lease = Lease(
-                address: address, uid: uid, name: name, interface: configuration.interfaceName(of: uid),
-                hostPorts: hostPorts)
-            do {
-                guard try write(lease) else {
-                    unreadable.insert(address)
+    /// Writes a lease of the addresses that `request` names, and of the next free ones otherwise.
+    mutating func acquire(
+        uid: String, name: String, request: PodNetworkRequest = PodNetworkRequest()
+    ) throws(PodNetworkError) -> Lease {
+        let interface = configuration.interfaceName(of: uid)
+        guard byInterface[interface] == nil else {
+            throw .invalidRequest("pod \(uid): another pod has its interface \(interface)")
+        }
+        try checkMAC(of: request)
+        for _ in 0..<64 {
+            let (addresses, next) = try choose(request.addresses)
+            var lease = Lease(
+                addresses: addresses, uid: uid, name: name, interface: interface, hostPorts: request.hostPorts)
+            lease.podInterface = request.interfaceName
+            lease.requestedMAC = request.mac
+            lease.ingressBandwidth = request.ingressBandwidth
+            lease.egressBandwidth = request.egressBandwidth
+            let file = lease.fileName
+            do throws(SystemError) {
+                let isWritten = try write(lease, file)
+                add(file, addresses: addresses.map(\.description))
+                guard isWritten else {
+                    entries[file]?.isUnreadable = true
                     continue
                 }
             } catch {
                 throw .system(error)
             }
-            byAddress[address] = lease
-            byUID[uid] = lease
-            cursor = offset + 1
+            entries[file]?.lease = lease
+            byInterface[interface] = file
+            move(cursorTo: next)
             return lease
         }
-        throw .addressesExhausted(configuration.podCIDR)
+        throw .unexpected("\(directory): somebody else writes leases")
     }
 
-    /// False if the address has a file already, which nobody but a stranger could have made.
-    private func write(_ lease: Lease) throws(SystemError) -> Bool {
-        let path = "\(directory)/\(lease.address)"
-        let temporary = "\(directory)/.\(lease.address)"
+    private mutating func move(cursorTo next: UInt32?) {
+        guard let next else { return }
+        cursor = next
+        var value = next
+        _ = pwrite(cursorFile.number, &value, 4, 0)
+    }
+
+    /// False if the file is there already, which nobody but a stranger could have made.
+    private func write(_ lease: Lease, _ file: String) throws(SystemError) -> Bool {
+        let path = "\(directory)/\(file)"
+        let temporary = "\(directory)/.\(file)"
         do {
             let file = try OwnedDescriptor(opening: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
             try file.writeAll(lease.encoded, subject: path)
@@ -129,36 +195,116 @@ struct AddressLeases: ~Copyable, Sendable {
         throw error
     }
 
-    /// A pod that is leaving has its address for a while yet, but no host ports.
+    /// A pod that is leaving has its addresses for a while yet, but no host ports.
     mutating func forgetHostPorts(of lease: Lease) {
-        byAddress[lease.address]?.hostPorts = []
-        byUID[lease.uid]?.hostPorts = []
+        guard let file = byInterface[lease.interface] else { return }
+        entries[file]?.lease?.hostPorts = []
     }
 
-    /// Lets the address go. Fine if the pod does not have it any more.
+    /// Lets the addresses go. Fine if the pod does not have them any more.
     mutating func release(_ lease: Lease) throws(SystemError) {
-        guard byAddress[lease.address]?.uid == lease.uid else { return }
-        let path = "\(directory)/\(lease.address)"
+        guard let file = byInterface[lease.interface], let entry = entries[file], entry.lease?.uid == lease.uid,
+            entry.lease?.addresses == lease.addresses
+        else { return }
+        let path = "\(directory)/\(file)"
         if unlink(path) < 0 && errno != ENOENT { throw SystemError("unlink", path) }
-        byAddress[lease.address] = nil
-        byUID[lease.uid] = nil
+        forget(file, entry)
+        byInterface[lease.interface] = nil
+    }
+
+    private mutating func forget(_ file: String, _ entry: Entry) {
+        entries[file] = nil
+        for address in entry.addresses { taken.remove(address) }
     }
 
     /// Lets those addresses go whose lease cannot be read. Call when no interface uses them.
-    mutating func removeUnreadable() throws(SystemError) {
-        for address in unreadable {
-            let path = "\(directory)/\(address)"
-            if unlink(path) < 0 && errno != ENOENT { throw SystemError("unlink", path) }
+    mutating func removeUnreadable() throws(PodNetworkError) {
+        _ = try all()
+        for (file, entry) in entries where entry.isUnreadable {
+            let path = "\(directory)/\(file)"
+            if unlink(path) < 0 && errno != ENOENT { throw .system(SystemError("unlink", path)) }
+            forget(file, entry)
         }
-        unreadable = []
+        byInterface = byInterface.filter { entries[$0.value] != nil }
+        // A name may share an address with a whole lease, if a stranger made it.
+        taken = Set(entries.values.flatMap(\.addresses))
+    }
+
+    /// How many files there are.
+    var count: Int { entries.count }
+}
+
+extension AddressLeases {
+    /// One address of each family, those of `requested` where there are such, and where the next search is to begin. Both
+    /// addresses of a pod stand at the same place in their networks if they can: 10.88.0.5 and fd42::5.
+    private func choose(_ requested: [IPAddress]) throws(PodNetworkError) -> (addresses: [IPAddress], next: UInt32?) {
+        let blocks = configuration.blocks
+        for address in requested where taken.contains("\(address)") {
+            throw .addressTaken(address, by: ownerName(of: address))
+        }
+        let given = blocks.map { block in requested.first { block.cidr.contains($0) } }
+        if !requested.isEmpty {
+            // The search goes on where it was: who names an address takes it out of turn.
+            let place = zip(blocks, given).lazy.compactMap { block, address in address.flatMap(block.offset) }.first
+            return (try pick(blocks, given, from: place ?? cursor), nil)
+        }
+        let smallest = blocks.map(\.count).min() ?? 0
+        for step in 0..<smallest {
+            let offset = (cursor &+ step) % smallest
+            if blocks.allSatisfy({ isFree($0, offset) }) { return (blocks.map { $0[offset] }, offset + 1) }
+        }
+        return (try pick(blocks, given, from: cursor), nil)
+    }
+
+    /// For each block by itself the address that is given, or the next free one from `start` on.
+    private func pick(
+        _ blocks: [AddressBlock], _ given: [IPAddress?], from start: UInt32
+    ) throws(PodNetworkError) -> [IPAddress] {
+        var addresses: [IPAddress] = []
+        for (block, address) in zip(blocks, given) {
+            if let address {
+                addresses.append(address)
+                continue
+            }
+            let step = (0..<block.count).first { isFree(block, (start &+ $0) % block.count) }
+            guard let step else { throw .addressesExhausted(block.cidr) }
+            addresses.append(block[(start &+ step) % block.count])
+        }
+        return addresses
+    }
+
+    private func isFree(_ block: AddressBlock, _ offset: UInt32) -> Bool {
+        // The last one is an IPv4 network's broadcast address; of IPv6 there are enough.
+        guard offset >= 2, offset < block.count - 1 else { return false }
+        return !taken.contains(block[offset].description)
+    }
+
+    private func ownerName(of address: IPAddress) -> String {
+        let text = "\(address)"
+        guard let (file, entry) = entries.first(where: { $0.value.addresses.contains(text) }) else { return "a pod" }
+        let lease = entry.lease ?? (try? contents(file)).flatMap { Lease(fileName: file, encoded: $0) }
+        return lease.map { "pod \($0.name)" } ?? "a lease that cannot be read (\(directory)/\(file))"
+    }
+
+    /// An Ethernet address must be one pod's alone where pods share a bridge. Those that follow from addresses are not
+    /// to be had without the address: its next owner would find its own taken.
+    private mutating func checkMAC(of request: PodNetworkRequest) throws(PodNetworkError) {
+        guard let mac = request.mac, !request.addresses.contains(where: { PodNetworkConfiguration.podMAC($0) == mac })
+        else { return }
+        if mac.value & 0xffff_0000_0000 == PodNetworkConfiguration.derivedMACs {
+            throw .invalidRequest("MAC \(mac): those of 0a:58 follow from pods' addresses")
+        }
+        for lease in try all() where lease.mac == mac {
+            throw .macTaken(mac, by: "pod \(lease.name)")
+        }
     }
 }
 
 /// Makes `directory` its caller's alone, until the lock goes away or the process dies.
-func lockPodNetwork(_ directory: String) throws(PodNetworkError) -> FileLock {
+func lockPodNetwork(_ directory: String, waits: Bool = false) throws(PodNetworkError) -> FileLock {
     do {
         try makeDirectories(directory, mode: 0o700)
-        return try FileLock(directory + "/lock", wait: false)
+        return try FileLock(directory + "/lock", wait: waits)
     } catch {
         throw error.errno == EWOULDBLOCK ? .directoryInUse(directory) : .system(error)
     }
@@ -169,10 +315,10 @@ func leasedInterfaces(in directory: String) throws(SystemError) -> Set<String> {
     let leases = directory + "/leases"
     guard fileExists(leases) else { return [] }
     var names: Set<String> = []
-    for file in try listDirectory(leases) {
-        guard let address = IPv4Address(file),
-            let lease = Lease(address: address, encoded: try readFile("\(leases)/\(file)", limit: 1 << 20))
-        else { continue }
+    for file in try listDirectory(leases) where !file.hasPrefix(".") {
+        guard let lease = Lease(fileName: file, encoded: try readFile("\(leases)/\(file)", limit: 1 << 20)) else {
+            continue
+        }
         names.insert(lease.interface)
     }
     return names

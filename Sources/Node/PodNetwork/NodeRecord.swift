@@ -3,34 +3,79 @@ import JSONTree
 import Linux
 import Netlink
 
-/// What this module changed on the host beyond its own objects, kept on disk so that `reset` can put it back:
-/// `node.json` in the pod network's directory.
+/// What this module set up and changed on the host, kept on disk so that the next owner knows what to take back, and
+/// `reset` what to restore: `node.json` in the pod network's directory.
 struct NodeRecord: Sendable, Hashable {
-    /// On `lo`.
-    var nodeAddress: IPv4Address
-    /// The value of net.ipv4.ip_forward that was found; nil if it was as needed.
-    var forwardingBefore: String?
+    var owner: String
+    var podCIDRs: [CIDR]
+    /// nil: point to point.
+    var bridge: String?
+    /// Settings of the host's own that were changed, and what they were, in the order of their change.
+    var settings: [Setting] = []
+    /// Names the boot that all this was true in (/proc/sys/kernel/random/boot_id).
+    var boot = ""
+
+    /// A file below /proc/sys.
+    struct Setting: Sendable, Hashable {
+        var name: String
+        var before: String
+    }
+
+    init(_ configuration: PodNetworkConfiguration) {
+        owner = configuration.owner
+        podCIDRs = configuration.podCIDRs
+        bridge = configuration.mode.bridge
+    }
+
+    /// The node's own addresses.
+    var nodeAddresses: [IPAddress] { podCIDRs.map { AddressBlock($0).node } }
 
     private static func path(_ directory: String) -> String { directory + "/node.json" }
 
     /// nil where there is none, or none that can be read.
     static func read(from directory: String) throws(SystemError) -> NodeRecord? {
-        let bytes: [UInt8]
         do {
-            bytes = try readFile(path(directory), limit: 1 << 16)
+            return NodeRecord(try readFile(path(directory), limit: 1 << 16))
         } catch {
             if error.errno == ENOENT { return nil }
             throw error
         }
-        guard let value = try? JSONValue.parse(bytes),
-            let address = value["nodeAddress"]?.stringValue.flatMap({ IPv4Address($0) })
-        else { return nil }
-        return NodeRecord(nodeAddress: address, forwardingBefore: value["net.ipv4.ip_forward"]?.stringValue)
+    }
+
+    private init?(_ bytes: [UInt8]) {
+        guard let value = try? JSONValue.parse(bytes) else { return nil }
+        owner = value["owner"]?.stringValue ?? PodNetworkConfiguration.defaultOwner
+        podCIDRs = value["podCIDRs"]?.arrayValue?.compactMap { $0.stringValue.flatMap { CIDR($0) } } ?? []
+        bridge = value["bridge"]?.stringValue
+        boot = value["boot"]?.stringValue ?? ""
+        for setting in value["settings"]?.arrayValue ?? [] {
+            guard let name = setting["name"]?.stringValue, let before = setting["before"]?.stringValue else { continue }
+            settings.append(Setting(name: name, before: before))
+        }
+        readOldForm(value)
+        if podCIDRs.isEmpty { return nil }
+    }
+
+    /// Versions that knew one IPv4 address wrote that, and one setting. That the address is the network's second is all
+    /// that is known of the network: /30 has it as its node's address.
+    private mutating func readOldForm(_ value: JSONValue) {
+        if let node = value["nodeAddress"]?.stringValue.flatMap({ IPAddress($0) }), podCIDRs.isEmpty {
+            podCIDRs = CIDR(containing: node, prefixLength: 30).map { [$0] } ?? []
+        }
+        if let before = value["net.ipv4.ip_forward"]?.stringValue {
+            settings.append(Setting(name: "net.ipv4.ip_forward", before: before))
+        }
     }
 
     func write(to directory: String) throws(SystemError) {
-        var object: JSONObject = ["nodeAddress": .string("\(nodeAddress)")]
-        if let before = forwardingBefore { object["net.ipv4.ip_forward"] = .string(before) }
+        let list = settings.map { setting in
+            JSONValue.object(["name": .string(setting.name), "before": .string(setting.before)])
+        }
+        var object: JSONObject = [
+            "owner": .string(owner), "podCIDRs": .array(podCIDRs.map { .string("\($0)") }),
+            "settings": .array(list), "boot": .string(boot),
+        ]
+        if let bridge { object["bridge"] = .string(bridge) }
         try writeFileAtomically(Self.path(directory), JSONValue.object(object).encoded() + [UInt8(ascii: "\n")])
     }
 }

@@ -1,65 +1,84 @@
-// PodNetwork: an address, an interface and host ports for each pod of this host, and the way from them to the outside.
+// PodNetwork: addresses, an interface and host ports for each pod of this host, and the way from them to the outside.
 //
-// Every pod has a veth pair, point to point: `eth0` in the pod with its address as /32 and a default route by way of
-// 169.254.1.1, which is whatever answers on the host's end; on the host a /32 route to that end. Both neighbour entries
-// are permanent, so nothing ever asks by ARP and no proxy_arp is needed. Every packet, also between two pods of this
-// host, passes the host's forward hook, where policy and the service proxy see it.
+// Every pod has a veth pair, point to point: `eth0` in the pod with its addresses as /32 and /128 and default routes by
+// way of 169.254.1.1 and fe80::1, which is whatever answers on the host's end; on the host a route per address to that
+// end. All neighbour entries are permanent, so nothing ever asks by ARP and no proxy_arp is needed. Every packet, also
+// between two pods of this host, passes the host's forward hook, where policy and the service proxy see it. A bridge is
+// there for those who want one (``PodNetworkMode``).
 //
-// Everything is kept twice: as leases on disk (who has which address and host ports, written before they are used) and
+// Everything is kept twice: as leases on disk (who has which addresses and host ports, written before they are used) and
 // in the kernel. `reconcile` compares the two and removes what has no owner.
 import Glibc
 import Linux
 import Netlink
 import Synchronization
 
-/// The pod network of one host (one network namespace).
+/// The pod network of one host (one network namespace), or one of several with ``PodNetworkConfiguration/owner``s of
+/// their own.
 ///
 /// Calls block and may come from any thread: call them off the cooperative pool. `attach` takes about a millisecond;
 /// `detach` as long as the kernel takes to delete an interface, mostly an RCU grace period of tens of milliseconds, during
 /// which other pods are attached and detached.
 public final class PodNetwork: Sendable {
-    public let configuration: PodNetworkConfiguration
     /// What `init` changed on this host beyond Swiftlet's own objects, for the log.
     public let notes: [String]
-    private let state: Mutex<PodNetworkState>
+    let state: Mutex<PodNetworkState>
     private let namespace: OwnedDescriptor
 
-    /// The host's own address in the pod network, the first after the network's: what pods see when the host itself calls
-    /// them, and what they can call the host by.
-    public var nodeAddress: IPAddress { .v4(configuration.nodeAddress) }
+    /// As it is now: it changes with ``update(unmasqueraded:mtu:)`` and ``update(podCIDRs:)``.
+    public var configuration: PodNetworkConfiguration { state.withLock { $0.configuration } }
 
-    /// Takes over the pod network of the caller's network namespace; see ``init(configuration:directory:in:)``.
+    /// The host's own addresses in the pod network, each the first after its network's: what pods see when the host
+    /// itself calls them, and what they can call the host by. In the order of ``PodNetworkConfiguration/podCIDRs``.
+    public var nodeAddresses: [IPAddress] { configuration.blocks.map(\.node) }
+
+    /// The first of ``nodeAddresses``.
+    public var nodeAddress: IPAddress { nodeAddresses.first ?? .v4(IPv4Address(0)) }
+
+    /// Takes over the pod network of the caller's network namespace; see ``init(configuration:directory:in:isBrief:)``.
     public convenience init(configuration: PodNetworkConfiguration, directory: String) throws(PodNetworkError) {
         try self.init(configuration: configuration, directory: directory, in: try currentNamespace())
     }
 
-    /// Takes over the pod network of `networkNamespace`: reads the leases in `directory`, sets up the node's address, the
-    /// route for addresses that no pod has and the nftables table, and switches net.ipv4.ip_forward on (recorded, see
+    /// Takes over the pod network of `networkNamespace`: reads the leases in `directory`, sets up the node's addresses,
+    /// the routes for addresses that no pod has and the nftables tables, and switches forwarding on (recorded, see
     /// ``removeEverything(directory:in:)``). Pods that are attached stay so. Follow with ``reconcile(live:)``.
     ///
     /// Owns `directory` (made if missing) as long as the value lives; a second owner fails.
+    /// - Parameter isBrief: for an owner that lives for one request (a CNI plugin). It waits for another owner to end, and
+    ///   where an owner with this configuration was here before, since the host was booted, takes what that one set up to
+    ///   be there still, but for tables that are gone as a whole.
     public init(
-        configuration: PodNetworkConfiguration, directory: String, in networkNamespace: borrowing OwnedDescriptor
+        configuration: PodNetworkConfiguration, directory: String, in networkNamespace: borrowing OwnedDescriptor,
+        isBrief: Bool = false
     ) throws(PodNetworkError) {
         try configuration.validate()
         do {
-            let leases = try AddressLeases.open(directory, configuration: configuration)
+            var leases = try AddressLeases.open(directory, configuration: configuration, waits: isBrief)
             var links = try HostLinks(configuration: configuration, namespace: networkNamespace)
-            notes = try prepareNode(directory, configuration, &links, networkNamespace)
             var rules = try HostRules(configuration: configuration, namespace: networkNamespace)
-            try rules.synchronise(with: leases.all)
+            var setup = try NodeSetup(directory: directory, configuration: configuration)
+            if isBrief, setup.isDone, try links.adopt() {
+                if try !rules.areThere() { try rules.synchronise(with: try leases.all()) }
+            } else {
+                try setup.run(&links)
+                try rules.synchronise(with: try leases.all())
+                try setup.finish()
+            }
+            notes = setup.notes
             namespace = try networkNamespace.duplicate()
-            state = Mutex(PodNetworkState(leases: leases, links: links, rules: rules))
+            state = Mutex(
+                PodNetworkState(
+                    configuration: configuration, directory: directory, leases: leases, links: links, rules: rules))
         } catch {
             throw PodNetworkError(error)
         }
-        self.configuration = configuration
     }
 
-    /// Gives the pod an address, an `eth0` and its host ports, or nothing at all. `lo` comes up too.
+    /// Gives the pod addresses, an interface and what else it asks for, or nothing at all. `lo` comes up too.
     ///
     /// A pod that has a lease already (the agent died during an earlier call, or its sandbox was made anew) is detached
-    /// first and gets another address.
+    /// first and gets other addresses, unless it names them.
     /// - Parameters:
     ///   - uid: names the pod to ``detach(uid:)`` and ``reconcile(live:)``; at most 128 bytes.
     ///   - name: `namespace/name`, for people who read interfaces, rules and errors.
@@ -67,21 +86,31 @@ public final class PodNetwork: Sendable {
     ///   - routeSocket: a NETLINK_ROUTE socket opened inside of it, by whoever made it or by ``RouteSocket/init(in:)``.
     public func attach(
         uid: String, name: String, networkNamespace: borrowing OwnedDescriptor, routeSocket: borrowing OwnedDescriptor,
-        hostPorts: [HostPort] = []
+        request: PodNetworkRequest
     ) throws(PodNetworkError) -> PodAddress {
-        try Lease.validate(uid: uid, hostPorts: hostPorts)
+        try Lease.validate(uid: uid)
         do {
             var pod = try RouteSocket(owning: try routeSocket.duplicate())
             let namespace = networkNamespace.number
             return try state.withLock { state in
-                try state.attach(uid: uid, name: name, namespace: namespace, pod: &pod, hostPorts: hostPorts)
+                try state.attach(uid: uid, name: name, namespace: namespace, pod: &pod, request: request)
             }
         } catch {
             throw PodNetworkError(error)
         }
     }
 
-    /// Takes everything back that the pod was given: host ports, interface, address. Fine for a pod that has nothing, or
+    /// A pod that asks for host ports and nothing else.
+    public func attach(
+        uid: String, name: String, networkNamespace: borrowing OwnedDescriptor, routeSocket: borrowing OwnedDescriptor,
+        hostPorts: [HostPort] = []
+    ) throws(PodNetworkError) -> PodAddress {
+        try attach(
+            uid: uid, name: name, networkNamespace: networkNamespace, routeSocket: routeSocket,
+            request: PodNetworkRequest(hostPorts: hostPorts))
+    }
+
+    /// Takes everything back that the pod was given: host ports, interface, addresses. Fine for a pod that has nothing, or
     /// only a part.
     public func detach(uid: String) throws(PodNetworkError) { try finish(try leave(uid: uid)) }
 
@@ -101,7 +130,7 @@ public final class PodNetwork: Sendable {
 
     private func leave(uid: String) throws(PodNetworkError) -> Departure {
         do {
-            return try state.withLock { state in try state.leave(uid: uid, configuration) }
+            return try state.withLock { state in try state.leave(uid: uid) }
         } catch {
             throw PodNetworkError(error)
         }
@@ -124,7 +153,7 @@ public final class PodNetwork: Sendable {
     /// What the pod was given; nil if nothing.
     public func address(uid: String) -> PodAddress? {
         state.withLock { state in
-            state.leases[uid: uid].map { PodLink(lease: $0, configuration: configuration).result }
+            (try? state.leases.lease(uid: uid)).flatMap { $0.map { state.links.plan($0).result } }
         }
     }
 
@@ -134,23 +163,13 @@ public final class PodNetwork: Sendable {
     public func reconcile(live: some Collection<String>) throws(PodNetworkError) -> Reconciliation {
         let live = Set(live)
         do {
-            return try state.withLock { state in
-                var report = Reconciliation()
-                let gone = state.leases.all.filter { !live.contains($0.uid) }
-                report.removed = gone.map(\.uid)
-                try state.links.detach(gone.map(\.interface))
-                try state.links.reconcile(with: state.leases.all.filter { live.contains($0.uid) }, &report)
-                try state.rules.synchronise(with: state.leases.all.filter { live.contains($0.uid) })
-                for lease in gone { try state.leases.release(lease) }
-                try state.leases.removeUnreadable()
-                return report
-            }
+            return try state.withLock { state in try state.reconcile(live: live) }
         } catch {
             throw PodNetworkError(error)
         }
     }
 
-    /// Brings `lo` up where ``attach(uid:name:networkNamespace:routeSocket:hostPorts:)`` is not wanted.
+    /// Brings `lo` up where ``attach(uid:name:networkNamespace:routeSocket:request:)`` is not wanted.
     public static func configureLoopback(routeSocket: borrowing OwnedDescriptor) throws(PodNetworkError) {
         do {
             var pod = try RouteSocket(owning: try routeSocket.duplicate())
@@ -158,53 +177,5 @@ public final class PodNetwork: Sendable {
         } catch {
             throw PodNetworkError(error)
         }
-    }
-}
-
-/// What is left of a pod once its host ports are gone.
-private struct Departure: Sendable {
-    let lease: Lease?
-    let link: Int32?
-}
-
-/// Disk and kernel, which change together.
-private struct PodNetworkState: ~Copyable, Sendable {
-    var leases: AddressLeases
-    var links: HostLinks
-    var rules: HostRules
-
-    mutating func attach(
-        uid: String, name: String, namespace: Int32, pod: inout RouteSocket, hostPorts: [HostPort]
-    ) throws -> PodAddress {
-        if let old = leases[uid: uid] { try detach(old) }
-        try leases.checkHostPorts(hostPorts, of: uid)
-        let lease = try leases.acquire(uid: uid, name: name, hostPorts: hostPorts)
-        do {
-            let address = try links.attach(lease, podNamespace: namespace, pod: &pod)
-            try rules.add(lease, all: leases.all)
-            return address
-        } catch {
-            // What cannot be taken back now stays recorded in the lease, for `reconcile`.
-            try? detach(lease)
-            throw error
-        }
-    }
-
-    /// The first part of a detachment: host ports go. What is left to do is to delete the interface, which takes long,
-    /// and then to release the lease.
-    mutating func leave(uid: String, _ configuration: PodNetworkConfiguration) throws -> Departure {
-        guard let lease = leases[uid: uid] else {
-            return Departure(lease: nil, link: try links.index(of: configuration.interfaceName(of: uid)))
-        }
-        try rules.remove(lease, rest: leases.all.filter { $0.uid != uid })
-        leases.forgetHostPorts(of: lease)
-        return Departure(lease: lease, link: try links.index(of: lease.interface))
-    }
-
-    /// The address goes last: only when nothing uses it any more may it be given to another.
-    mutating func detach(_ lease: Lease) throws {
-        try rules.remove(lease, rest: leases.all.filter { $0.uid != lease.uid })
-        try links.detach([lease.interface])
-        try leases.release(lease)
     }
 }

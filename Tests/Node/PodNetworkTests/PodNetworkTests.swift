@@ -237,7 +237,11 @@ import Testing
         do {
             let network = try PodNetwork(
                 configuration: node.configuration, directory: directory, in: bare.descriptor)
-            #expect(network.notes == ["net.ipv4.ip_forward was 0, set to 1: pods' packets are forwarded"])
+            #expect(
+                network.notes == [
+                    "net.ipv4.ip_forward was 0, set to 1: pods' packets are forwarded",
+                    "net.ipv6.conf.all.forwarding was 0, set to 1: pods' packets are forwarded",
+                ])
             _ = try network.attach(
                 uid: pod.uid, name: pod.name, networkNamespace: pod.namespace.descriptor,
                 routeSocket: pod.socket.descriptor, hostPorts: [HostPort(port: 1, containerPort: 1)])
@@ -251,6 +255,7 @@ import Testing
         }
         for _ in 0..<2 { try PodNetwork.removeEverything(directory: directory, in: bare.descriptor) }
         #expect(try forwarding.value(in: bare.descriptor) == "0")
+        #expect(try NetworkSetting("net.ipv6.conf.all.forwarding").value(in: bare.descriptor) == "0")
         #expect(!fileExists(directory))
         var socket = try RouteSocket(in: bare.descriptor)
         var nftables = try NFTablesSocket(in: bare.descriptor)

@@ -76,7 +76,7 @@ import Testing
     }
 
     private func unlinkLease(_ address: IPAddress) throws {
-        try check(unlink("\(node.directory)/leases/\(address)"), "unlink")
+        try check(unlink("\(node.directory)/leases/\(try node.leaseFile(of: "\(address)"))"), "unlink")
     }
 
     @Test("A detachment that was killed half-way is finished by a second one")
@@ -84,7 +84,7 @@ import Testing
         let before = try node.census()
         let pod = try TestPod("half")
         let address = try node.attach(pod, hostPorts: [HostPort(port: 8080, containerPort: 80)])
-        try check(unlink("\(node.directory)/leases/\(address)"), "unlink")
+        try check(unlink("\(node.directory)/leases/\(try node.leaseFile(of: "\(address)"))"), "unlink")
         try node.restart()
         try node.network.detach(uid: pod.uid)
         #expect(try node.census() == before)
@@ -128,11 +128,11 @@ import Testing
         let pod = try TestPod("web")
         _ = try node.attach(pod)
         // A network that holds the old one keeps the pods; only the host's routes follow its new address.
-        try node.restart(podCIDR: "10.0.0.0/8")
+        try node.restart(networks: ["10.0.0.0/8", "fd42:88::/64"])
         #expect(try node.network.reconcile(live: [pod.uid]).repaired == [pod.uid])
         #expect(try peerSeen(from: node.namespace, to: "10.88.0.2", 80, at: pod.namespace, "0.0.0.0", 80) == "10.0.0.1")
         for cidr in ["10.99.0.0/16", "172.20.0.0/24"] {
-            try node.restart(podCIDR: cidr)
+            try node.restart(networks: [cidr, "fd42:99::/64"])
             #expect(try node.network.reconcile(live: [pod.uid]).lost == [pod.uid])
             let address = try node.attach(pod)
             #expect(try #require(CIDR(cidr)).contains(try #require(IPAddress(address))))
@@ -141,7 +141,7 @@ import Testing
             #expect(try node.network.reconcile(live: [pod.uid]) == Reconciliation())
         }
         try node.network.detach(uid: pod.uid)
-        try node.restart(podCIDR: "10.88.0.0/24")
+        try node.restart(networks: TestNode.networks)
         #expect(try node.census() == before)
     }
 

@@ -11,6 +11,10 @@ import Testing
 final class TestNode {
     static let address = "192.0.2.1"
     static let outsideAddress = "192.0.2.2"
+    static let address6 = "2001:db8::1"
+    static let outsideAddress6 = "2001:db8::2"
+    /// What most tests give their pods.
+    static let networks = ["10.88.0.0/24", "fd42:88::/64"]
 
     let namespace: TestNamespace
     let outside: TestNamespace
@@ -21,13 +25,14 @@ final class TestNode {
     /// The one owner there is.
     var network: PodNetwork { get throws { try #require(owner) } }
 
-    init() throws {
+    /// - Parameter networks: of the pods.
+    init(networks: [String] = TestNode.networks, mode: PodNetworkMode = .pointToPoint) throws {
         namespace = try TestNamespace()
         outside = try TestNamespace()
         var template = Array("/tmp/swiftlet-podnet.XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
         directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        configuration = PodNetworkConfiguration(podCIDR: try #require(CIDR("10.88.0.0/24")))
+        configuration = PodNetworkConfiguration(podCIDRs: try networks.map { try #require(CIDR($0)) }, mode: mode)
         var node = try RouteSocket(in: namespace.descriptor)
         var peer = try RouteSocket(in: outside.descriptor)
         try node.apply([
@@ -36,14 +41,20 @@ final class TestNode {
         ])
         let link = try #require(try node.link(.name("up0")))
         let other = try #require(link.peer)
-        try node.apply([
-            .setAddress(Address(link: link.index, address: .v4(IPv4Address(0xc000_0201)), prefixLength: 24))
-        ])
-        try peer.apply([
-            .changeLink(.index(other), LinkChange(isUp: true)),
-            .setAddress(Address(link: other, address: .v4(IPv4Address(0xc000_0202)), prefixLength: 24)),
-        ])
+        try peer.apply([.changeLink(.index(other), LinkChange(isUp: true))])
+        for (text, length) in [(Self.address, 24), (Self.address6, 64)] {
+            try node.apply([.setAddress(try Self.address(text, length, on: link.index))])
+        }
+        for (text, length) in [(Self.outsideAddress, 24), (Self.outsideAddress6, 64)] {
+            try peer.apply([.setAddress(try Self.address(text, length, on: other))])
+        }
         owner = try PodNetwork(configuration: configuration, directory: directory, in: namespace.descriptor)
+    }
+
+    private static func address(_ text: String, _ length: Int, on link: Int32) throws -> Address {
+        let address = try #require(IPAddress(text))
+        return Address(
+            link: link, address: address, prefixLength: length, flags: address.bitWidth == 128 ? .noDAD : [])
     }
 
     deinit {
@@ -51,9 +62,9 @@ final class TestNode {
     }
 
     /// As if the agent had been killed and started again.
-    func restart(podCIDR: String? = nil) throws {
+    func restart(networks: [String]? = nil) throws {
         owner = nil
-        if let podCIDR { configuration.podCIDR = try #require(CIDR(podCIDR)) }
+        if let networks { configuration.podCIDRs = try networks.map { try #require(CIDR($0)) } }
         owner = try PodNetwork(configuration: configuration, directory: directory, in: namespace.descriptor)
     }
 
@@ -65,28 +76,42 @@ final class TestNode {
         var nftables = try NFTablesSocket(in: namespace.descriptor)
         var entries: Set<String> = []
         for link in try socket.links() { entries.insert("link \(link.name) \(link.alias ?? "")") }
-        for address in try socket.addresses() where address.address.bitWidth == 32 {
+        // What the uplink's kernel does for itself comes when it comes.
+        let own = ["fe80::/10", "ff00::/8"].compactMap { CIDR($0) }
+        for address in try socket.addresses() where !own.contains(where: { $0.contains(address.address) }) {
             entries.insert("address \(address)")
         }
-        for route in try socket.routes() where route.destination.address.bitWidth == 32 {
+        for route in try socket.routes() where !own.contains(where: { $0.contains(route.destination.address) }) {
             entries.insert("route \(route) \(route.origin.rawValue)")
         }
         for neighbour in try socket.neighbours() where neighbour.state == .permanent {
             entries.insert("neighbour \(neighbour)")
         }
-        for set in try nftables.snapshot(of: PodNetworkConfiguration.table).table?.sets ?? [] {
-            for element in set.elements { entries.insert("element \(set.name) \(element.key)") }
+        for name in PodRules.names(owner: configuration.owner) {
+            for set in try nftables.snapshot(of: name).table?.sets ?? [] {
+                for element in set.elements { entries.insert("element \(name) \(set.name) \(element.key)") }
+            }
         }
         for name in try listDirectory(directory + "/leases") { entries.insert("lease \(name)") }
         return entries
     }
 
-    func attach(_ pod: TestPod, hostPorts: [HostPort] = []) throws -> String {
-        let address = try network.attach(
+    /// The name of the file of the lease that has the address.
+    func leaseFile(of address: String) throws -> String {
+        try #require(
+            try listDirectory(directory + "/leases").first { $0.split(separator: ",").contains(Substring(address)) })
+    }
+
+    @discardableResult
+    func attach(_ pod: TestPod, _ request: PodNetworkRequest) throws -> PodAddress {
+        try network.attach(
             uid: pod.uid, name: pod.name, networkNamespace: pod.namespace.descriptor,
-            routeSocket: pod.socket.descriptor,
-            hostPorts: hostPorts)
-        return address.address.description
+            routeSocket: pod.socket.descriptor, request: request)
+    }
+
+    /// The pod's first address.
+    func attach(_ pod: TestPod, hostPorts: [HostPort] = []) throws -> String {
+        try attach(pod, PodNetworkRequest(hostPorts: hostPorts)).address.description
     }
 }
 
