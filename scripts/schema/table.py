@@ -4,8 +4,9 @@
 Usage: table.py FACTS TABLES
   FACTS/definitions.json   OpenAPI definitions (PyPI kubernetes-validate): types, required, list and map types, patches
   FACTS/k8s.io/…/*.proto   protobuf names and numbers (Debian golang-k8s-api-dev, golang-k8s-apimachinery-dev)
+  FACTS/k8s.io/…/*.go      which fields are pointers, and which are written though they are empty (the same packages)
   FACTS/apply.go           the apply schema of client-go (Debian golang-k8s-client-go-dev): defaults, and a second opinion
-  apiextensions.numbers    beside this script: the numbers of the one group whose .proto no package carries
+  apiextensions.numbers    beside this script: the numbers and pointers of the one group that no package carries
 Every field must be told alike by all of them; what is not stops the script. Only names, numbers and types are taken.
 """
 import json
@@ -81,10 +82,12 @@ class Facts:
         types = yaml.load(text.split("typed.YAMLObject(`")[1].split("`)")[0], Loader=yaml.CSafeLoader)["types"]
         self.apply = {t["name"]: t for t in types}
         self.messages = {}
+        self.go = {}  # message -> {JSON name: (is a pointer, is written though empty)}
         for section, (_, package, _, _) in SECTIONS.items():
             path = os.path.join(folder, package, "generated.proto")
             if section != "apiextensions.v1":
                 self.read_proto(package.replace("/", "."), open(path).read())
+                self.read_go(package.replace("/", "."), os.path.dirname(path))
         self.read_numbers(os.path.join(HERE, "apiextensions.numbers"))
 
     def read_proto(self, package, text):
@@ -97,6 +100,17 @@ class Facts:
                 fields.append((name, int(number), label, self.resolve(package, mapped or plain)))
             assert len(fields) == message[2].count(" = "), message[0]
             self.messages[f"{package}.{message[1]}"] = fields
+
+    def read_go(self, package, folder):
+        for file in sorted(os.listdir(folder)):
+            if not file.endswith(".go") or file.endswith("_test.go") or file.startswith(("generated", "zz_")):
+                continue
+            text = re.sub(r"//[^\n]*", "", open(os.path.join(folder, file)).read())
+            for struct in re.finditer(r"\ntype (\w+) struct \{\n(.*?)\n\}", text, re.S):
+                for kind, tag in re.findall(r"^\s+(?:\w+\s+)?(\S+)\s+`[^`]*json:\"([^\"]*)\"[^`]*`", struct[2], re.M):
+                    name, *options = tag.split(",")
+                    message = self.go.setdefault(f"{package}.{struct[1]}", {})
+                    message[name] = (kind.startswith("*"), "omitempty" not in options)
 
     @staticmethod
     def resolve(package, name):
@@ -115,7 +129,9 @@ class Facts:
             properties = self.definitions[definition_name(f"{package}.{name}")].get("properties", {})
             fields = []
             for entry in numbers:
-                field, number = entry.split("=")
+                field, number = entry.rstrip("?").split("=")
+                written = field in self.definitions[definition_name(f"{package}.{name}")].get("required", [])
+                self.go.setdefault(f"{package}.{name}", {})[field] = (entry.endswith("?"), written)
                 label, kind = self.openapi_kind(properties[field])
                 fields.append((field, int(number), label, kind))
             self.messages[f"{package}.{name}"] = fields
@@ -220,6 +236,7 @@ class Table:
         if default is not None:
             marks.append("=" + default)
         marks += self.patch(message, name, schema)
+        marks += self.zero(message, name, label, notation, required, default)
         return " ".join([name, str(number), notation] + marks)
 
     def check_kind(self, message, name, label, type_name, schema):
@@ -254,6 +271,16 @@ class Table:
         if value is None or isinstance(value, (dict, list)) or (required and value in ("", 0, False)):
             return None
         return "" if value in ("", 0, False) else str(value)
+
+    def zero(self, message, name, label, notation, required, default):
+        """`?` where zero is a value (a pointer); `empty` for lists that are written though empty, but not required."""
+        pointer, written = self.facts.go[message][name]
+        scalar = label == "optional" and notation in ("string", "bool", "int32", "int64", "double")
+        if required and not written:
+            self.fail(f"{message}.{name}: required, but left out when empty")
+        if written and not required and scalar and not pointer and default != "":
+            self.fail(f"{message}.{name}: written when zero, but not required")
+        return ["?"] * (pointer and scalar) + ["empty"] * (written and not required and label == "repeated")
 
     def patch(self, message, name, schema):
         strategy, key = schema.get("x-kubernetes-patch-strategy"), schema.get("x-kubernetes-patch-merge-key")

@@ -23,8 +23,9 @@ public struct JSONObject: Sendable {
 
     /// An object with these members in this order; where a key comes twice, its last value counts.
     public init(_ members: some Sequence<(String, JSONValue)>) {
-        self.init()
-        for (key, value) in members { self[key] = value }
+        var builder = JSONObjectBuilder()
+        for (key, value) in members { builder[key] = value }
+        self = builder.object
     }
 
     public var keys: [String] { entries.map(\.key) }

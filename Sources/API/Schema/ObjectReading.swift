@@ -1,5 +1,6 @@
-// JSON to an object of a type, as the API server's decoder does it (sigs.k8s.io/json): members that are null are
-// absent, unknown ones are pruned and told, and a value of a wrong type refuses the object.
+// JSON to an object of a type, as it is after the API server decoded it (sigs.k8s.io/json) and wrote it out again: members
+// that are null are absent, and so is zero where it says nothing; unknown ones are pruned and told, and a value of a
+// wrong type refuses the object.
 
 import JSONTree
 
@@ -129,7 +130,7 @@ private struct ObjectReader {
                 changes.append((index, nil))
                 continue
             }
-            if member.isNull {
+            if member.isNull || field.omits(member) {
                 changes.append((index, nil))
             } else {
                 steps.append(.field(name))

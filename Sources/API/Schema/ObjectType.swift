@@ -73,10 +73,13 @@ public final class Field: Sendable {
     /// What is filled in where the field is absent; nil where nothing is. See ``FieldKind/zero`` for required scalars.
     public let defaultValue: JSONValue?
     public let patch: PatchStrategy
+    /// Whether zero, an empty list or an empty map says no more than absence, and is not stored (Go's `omitempty` on what
+    /// is no pointer). Protobuf writes such fields always.
+    public let omitsZero: Bool
 
     public init(
         name: String, kind: FieldKind, number: Int = 0, isRequired: Bool = false, defaultValue: JSONValue? = nil,
-        patch: PatchStrategy = PatchStrategy()
+        patch: PatchStrategy = PatchStrategy(), omitsZero: Bool = false
     ) {
         self.name = name
         self.kind = kind
@@ -84,6 +87,20 @@ public final class Field: Sendable {
         self.isRequired = isRequired
         self.defaultValue = defaultValue
         self.patch = patch
+        self.omitsZero = omitsZero
+    }
+
+    /// Whether `value` is not stored.
+    func omits(_ value: JSONValue) -> Bool {
+        guard omitsZero else { return false }
+        return switch value {
+        case .bool(let flag): !flag
+        case .integer(let number): number == 0
+        case .string(let text): text.isEmpty
+        case .array(let elements): elements.isEmpty
+        case .object(let object): object.isEmpty
+        case .null, .number: false
+        }
     }
 }
 
@@ -150,6 +167,14 @@ extension FieldKind {
         switch self {
         case .object, .list, .map, .wrapped, .either, .rawExtension, .json, .fieldsV1: false
         default: true
+        }
+    }
+
+    /// Whether Go leaves out such a value when it is zero, unless it is told otherwise: structs never are.
+    var canOmitZero: Bool {
+        switch self {
+        case .string, .boolean, .int32, .int64, .double, .bytes, .list, .map, .wrapped: true
+        default: false
         }
     }
 

@@ -8,8 +8,8 @@
 // rawExtension json fieldsV1, the name of a type (with its section where that is another), [kind] a list, [kind]set,
 // [Type/key+key] a list whose elements are told apart by keys, {kind} a map, {kind}atomic, <kind> a list that protobuf
 // wraps in a message, Type|list, Type|bool and Type|strings for what may be something else than an object. Marks: `!`
-// required, `=value` the default (`=` alone: zero), `merge` and `merge=key` a list that patches merge, `retainKeys`,
-// `replace`.
+// required, `=value` the default (`=` alone: zero), `?` a pointer in Go: zero is a value, `empty` a list that is written
+// though it is empty, `merge` and `merge=key` a list that patches merge, `retainKeys`, `replace`.
 
 import JSONTree
 import Synchronization
@@ -129,6 +129,7 @@ struct TypeSource: Sendable {
         let number = cursor.number()
         let kind = kind(cursor.word())
         var isRequired = false
+        var keepsZero = false
         var defaultValue: JSONValue?
         var patch = PatchStrategy()
         while cursor.peek() == UInt8(ascii: " ") {
@@ -136,6 +137,7 @@ struct TypeSource: Sendable {
             switch mark {
             case "": break
             case "!": isRequired = true
+            case "?", "empty": keepsZero = true
             case "merge":
                 patch.mergesList = true
                 if case .list(_, .map(let keys)) = kind { patch.mergeKey = keys.first }
@@ -150,8 +152,11 @@ struct TypeSource: Sendable {
                 }
             }
         }
+        // A required scalar, or one whose default is zero, is written when it is zero.
+        let writesZero = isRequired || keepsZero || (defaultValue != nil && defaultValue == kind.zero)
         return Field(
-            name: name, kind: kind, number: number, isRequired: isRequired, defaultValue: defaultValue, patch: patch)
+            name: name, kind: kind, number: number, isRequired: isRequired, defaultValue: defaultValue, patch: patch,
+            omitsZero: kind.canOmitZero && !writesZero)
     }
 
     private func reference(_ name: String) -> TypeReference {

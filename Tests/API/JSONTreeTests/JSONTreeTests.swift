@@ -279,3 +279,24 @@ import Testing
         #expect(duplicates.count == 1000)
     }
 }
+
+@Suite("Objects made member by member") struct JSONObjectBuilderTests {
+    @Test("members keep their place, few or many", arguments: [3, 23, 24, 25, 100])
+    func places(count: Int) {
+        var builder = JSONObjectBuilder()
+        for index in 0..<count { builder["k\(index)"] = .integer(Int64(index)) }
+        builder["k1"] = "changed"
+        builder["k0"] = nil
+        #expect(builder["k0"] == nil && builder["k1"] == "changed" && builder["other"] == nil)
+        let taken = builder.take("k2")
+        #expect(taken == 2 && builder["k2"] == nil)
+        builder["k2"] = taken
+        builder["k0"] = "back"
+        let object = builder.object
+        #expect(object.keys == (0..<count).map { "k\($0)" })
+        #expect(object["k0"] == "back" && object["k2"] == 2)
+        var again = JSONObjectBuilder(object)
+        again["new"] = true
+        #expect(again.object.keys == object.keys + ["new"])
+    }
+}

@@ -20,7 +20,7 @@ private func value(_ text: String, _ type: String = "core.v1.Pod", fillsDefaults
         // The shape of Kubernetes' own test of field validation.
         let text = """
             {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","labels":{"app":"x","app":"y"}},
-            "spec":{"unknown1":"v","unknownDupe":"v","unknownDupe":"w","paused":true,"paused":false,
+            "spec":{"unknown1":"v","unknownDupe":"v","unknownDupe":"w","paused":false,"paused":true,
             "template":{"spec":{"containers":[{"name":"c","imagePullPolicy":"Always","imagePullPolicy":"Never",
             "unknownNested":1}]}}}}
             """
@@ -32,7 +32,7 @@ private func value(_ text: String, _ type: String = "core.v1.Pod", fillsDefaults
                 #"unknown field "spec.template.spec.containers[0].unknownNested""#,
             ])
         let read = try value(text, "apps.v1.Deployment")
-        #expect(read["spec"]?["paused"] == false)
+        #expect(read["spec"]?["paused"] == true)
         #expect(read["spec"]?["unknown1"] == nil)
         #expect(read["spec"]?["template"]?["spec"]?["containers"]?[0] == ["name": "c", "imagePullPolicy": "Never"])
     }
@@ -60,6 +60,24 @@ private func value(_ text: String, _ type: String = "core.v1.Pod", fillsDefaults
         #expect(
             try value(#"{"spec":{"containers":[null,{"args":[null,"x"]}]}}"#)
                 == ["spec": ["containers": [[:], ["args": ["", "x"]]]]])
+    }
+
+    @Test("zero is left out where it says nothing, and stays where it is a value")
+    func zero() throws {
+        let text = """
+            {"metadata":{"labels":{},"finalizers":[],"name":""},"spec":{"hostNetwork":false,"hostUsers":false,
+            "terminationGracePeriodSeconds":0,"nodeName":"","securityContext":{},"volumes":[],"containers":[
+            {"name":"","command":[],"resources":{},"ports":[{"containerPort":0,"hostPort":0}]}]}}
+            """
+        #expect(
+            try value(text) == [
+                "metadata": [:],
+                "spec": [
+                    "hostUsers": false, "terminationGracePeriodSeconds": 0, "securityContext": [:],
+                    "containers": [["name": "", "resources": [:], "ports": [["containerPort": 0]]]],
+                ],
+            ])
+        #expect(try value(#"{"rules":[]}"#, "rbac.v1.Role") == ["rules": []])
     }
 
     @Test("amounts become strings, times UTC")

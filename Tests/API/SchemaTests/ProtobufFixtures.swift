@@ -1,0 +1,38 @@
+// Written by scripts/schema/protobuf-fixtures with Google's protobuf: objects as client-go sends them.
+
+/// Base64, by name.
+let protobufFixtures: [String: String] = [
+    "deployment": """
+    azhzAAoVCgdhcHBzL3YxEgpEZXBsb3ltZW50ErkBCh8KA3dlYhIAGgAiACoAMgA4AEIAWgoKA2FwcBIDd2ViEocBCAASDAoKCgNh\
+    cHASA3dlYhpYChwKABIAGgAiACoAMgA4AEIAWgoKA2FwcBIDd2ViEjgSGgoBYxIBaSoAQgBqAHIAgAEAiAEAkAEAogEAGgAyAEIA\
+    SgBSAFgAYABoAIIBAIoBAJoBAMIBACIXCgASEwoGCAAQABoAEgkIARAAGgMyNSUoADgAGgwIABAAGAAgACgAOAAaACIA
+    """,
+    "pod": """
+    azhzAAoJCgJ2MRIDUG9kEs0CCnwKAXASABoAIgAqADIAOABCAEoICNmD4rEGEABQAGoPCgFLGgFvIgF1KgJ2MTAAcgNhL2KKAUYK\
+    AW0SBlVwZGF0ZRoCdjEiBgjZg+KxBjIIRmllbGRzVjE6IQofeyJmOnNwZWMiOnsiZjpob3N0TmV0d29yayI6e319fUIAEsoBChAK\
+    AXYSCxIJCgASBQoDMUdpCg0KAXMSCDIGCgF4GIACEn8KAWMSAWkqADIKCgAQABhQIgAqADoTCgFFEgAaDCIKCgMKAXgSAWsYAEIh\
+    Cg0KA2NwdRIGCgQ1MDBtChAKBm1lbW9yeRIGCgQ2NE1pUiEKFRITCgEvEgoIARAAGgRodHRwGgAiABADGAAgACgAMABqAHIAgAEA\
+    iAEAkAEAogEAIABYAXIWEAAgASD///////////8BIICAgICAIMgB+///////////ARoAGgAiAA==
+    """,
+    "configmap": """
+    azhzAAoPCgJ2MRIJQ29uZmlnTWFwEjUKEQoBYxIAGgAiACoAMgA4AEIAEgkKBWVtcHR5EgASCQoBaxIEdgrDqRoICgFiEgMA/xAg\
+    ABoAIgA=
+    """,
+    "lease": """
+    azhzAAofChZjb29yZGluYXRpb24uazhzLmlvL3YxEgVMZWFzZRIpChEKAWwSABoAIgAqADIAOABCABIUCgFoECgaACILCNmD4rEG\
+    EICU7zoaACIA
+    """,
+    "revision": """
+    azhzAAodCgdhcHBzL3YxEhJDb250cm9sbGVyUmV2aXNpb24SNAoRCgFyEgAaACIAKgAyADgAQgASHQobeyJzcGVjIjp7IngiOlsx\
+    LDIuNSxudWxsXX19GAAaACIA
+    """,
+    "review": """
+    azhzAAouChdhdXRob3JpemF0aW9uLms4cy5pby92MRITU3ViamVjdEFjY2Vzc1JldmlldxJRChAKABIAGgAiACoAMgA4AEIAEjMK\
+    DQoAEgNnZXQqBHBvZHMaAXUiAWcqCAoEbm9uZRIAKhAKBnNjb3BlcxIGCgFhCgFiMgAaCAgAEgAaACAAGgAiAA==
+    """,
+    "crd": """
+    azhzAAozChdhcGlleHRlbnNpb25zLms4cy5pby92MRIYQ3VzdG9tUmVzb3VyY2VEZWZpbml0aW9uEpgBChEKAXgSABoAIgAqADIA\
+    OABCABKCAQoEZy5pbzp6CgJ2MRABGAAicApuKgZvYmplY3RCCQoHeyJhIjoxfUkAAAAAAAAEQFkAAAAAAAAAAKIBBQoDIngiogEG\
+    CgRudWxswgEKEgMqAWESAyoBYuoBGAoBcBITKgZzdHJpbmfCAQUKAyoBY7ACAfIBAggAggIICgFkEgMSAWUaACIA
+    """,
+]
