@@ -33,6 +33,13 @@ public final class TestNamespace: Sendable {
         descriptor = OwnedDescriptor(owning: context.pointee)
     }
 
+    private init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+
+    /// The one that the calling thread is in.
+    public static func current() throws -> TestNamespace {
+        TestNamespace(try OwnedDescriptor(opening: "/proc/thread-self/ns/net", flags: O_RDONLY))
+    }
+
     /// A socket in the namespace whose calls give up after two seconds.
     public func socket(_ domain: Int32, _ type: Int32) throws -> TestSocket {
         let number = cl_socket_in_netns(descriptor.number, domain, type, 0)
