@@ -87,7 +87,7 @@ let package = Package(
             "Node", "LocalNode",
             [
                 "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "Manifests", "Images",
-                "PodNetwork", "ServiceProxy", "ContainerRuntime", "PodEngine", "ControlSocket", logging,
+                "PodNetwork", "CNI", "Overlay", "ServiceProxy", "ContainerRuntime", "PodEngine", "ControlSocket", logging,
             ]),
 
         // Commands.
@@ -95,7 +95,8 @@ let package = Package(
             name: "swiftlet",
             dependencies: [
                 "CLinux", "Linux", "NFTables", "Cgroups", "JSONTree", "Resources", "Manifests", "OCI", "Images",
-                "PodNetwork", "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode", argumentParser, logging,
+                "PodNetwork", "Overlay", "ServiceProxy", "PodEngine", "ControlSocket", "LocalNode",
+                argumentParser, logging,
             ],
             path: "Sources/Commands/swiftlet", swiftSettings: strict),
 
@@ -119,7 +120,7 @@ let package = Package(
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
         tests("Node", "PodEngine", ["TestSupport", "Linux", "Netlink", "JSONTree", "Seccomp", "Resources", "Manifests"]),
         tests("Node", "ControlSocket", ["TestSupport"]),
-        tests("Node", "LocalNode", ["TestSupport", "Linux", "JSONTree", "NFTables", "Resources", "Manifests"]),
+        tests("Node", "LocalNode", ["TestSupport", "Linux", "Overlay", "JSONTree", "NFTables", "Resources", "Manifests"]),
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestSupport", "Linux", "JSONTree"],
             path: "Tests/Integration", swiftSettings: strict),

@@ -23,9 +23,6 @@ struct NodeCommand: ParsableCommand {
         completion: .directory)
     var manifests: String?
 
-    @Option(help: ArgumentHelp("Addresses for pods.", valueName: "cidr"))
-    var podCidr = "10.42.0.0/24"
-
     @Option(help: ArgumentHelp("Cluster IPs for Services.", valueName: "cidr"))
     var serviceCidr = "10.43.0.0/16"
 
@@ -70,8 +67,7 @@ struct NodeCommand: ParsableCommand {
                 + "all that begin so; may be repeated.", valueName: "name"))
     var allowedUnsafeSysctls: [String] = []
 
-    @Option(help: ArgumentHelp("Bytes of a packet on pods' interfaces.", valueName: "bytes"))
-    var mtu: Int64?
+    @OptionGroup(title: "Network") var network: NetworkOptions
 
     @Flag(help: .hidden)
     var onDemand = false
@@ -87,7 +83,6 @@ struct NodeCommand: ParsableCommand {
             throw ValidationError("--cgroup-parent must be a path below /, such as /kubepods.")
         }
         if let podPidsLimit, podPidsLimit < 1 { throw ValidationError("--pod-pids-limit must be at least 1.") }
-        if let mtu, !(576...65535).contains(mtu) { throw ValidationError("--mtu must be 576 to 65535.") }
         if ServiceRange(serviceCidr) == nil {
             throw ValidationError("--service-cidr must be an IPv4 network such as 10.43.0.0/16, not '\(serviceCidr)'.")
         }
@@ -102,7 +97,7 @@ struct NodeCommand: ParsableCommand {
         do {
             let signals = try ForwardedSignals([SIGTERM, SIGINT, SIGHUP])
             let agent = try NodeAgent(
-                settings: try settings(), manifests: try manifests.map(absolute),
+                settings: try settings(), manifests: try manifests.map(absolutePath),
                 lifetime: onDemand ? .onDemand(idleSeconds: idleSeconds) : .untilStopped, version: Swiftlet.version,
                 readiness: readyDescriptor, logger: options.logger("swiftlet"))
             Task.detached {
@@ -133,26 +128,17 @@ struct NodeCommand: ParsableCommand {
         if onDemand, let recorded { return recorded }
         var settings = NodeSettings(
             dataDirectory: options.dataDirectory, runDirectory: options.runDirectory, nodeName: nodeName ?? hostname())
-        settings.podCIDR = podCidr
+        settings.network = try network.settings()
         settings.serviceCIDR = serviceCidr
-        settings.logDirectory = try logDir.map(absolute) ?? settings.logDirectory
+        settings.logDirectory = try logDir.map(absolutePath) ?? settings.logDirectory
         settings.cgroupParent = cgroupParent
         settings.clusterDNS = clusterDns
         settings.clusterDomain = clusterDomain
         settings.podPidsLimit = podPidsLimit
-        settings.registriesFile = try registries.map(absolute)
-        settings.mtu = mtu
+        settings.registriesFile = try registries.map(absolutePath)
         settings.seccompDefault = seccompDefault
         settings.allowedUnsafeSysctls = allowedUnsafeSysctls
         return settings
-    }
-
-    /// The agent changes its directory to `/`.
-    private func absolute(_ path: String) throws -> String {
-        if path.hasPrefix("/") { return path }
-        guard let directory = getcwd(nil, 0) else { throw CommandError("getcwd: \(String(cString: strerror(errno)))") }
-        defer { free(directory) }
-        return "\(String(cString: directory))/\(path)"
     }
 
     private func hostname() -> String {

@@ -8,20 +8,21 @@ struct Swiftlet: ParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "swiftlet",
-        abstract: "Runs Kubernetes pods and Services on this host, without Docker and without a cluster.",
+        abstract: "Runs Kubernetes pods and Services on this host and joins it with others, without Docker and without a cluster.",
         discussion: """
             A Pod manifest in, running containers out:
 
               swiftlet pod run pod.yaml           run it here and now
               swiftlet node --manifests DIR       keep what a directory says running
               swiftlet proxy show                 which rules serve which Service
+              swiftlet overlay show               how pods of other nodes are reached
 
             Completion: swiftlet --generate-completion-script bash|zsh|fish
             """,
         version: version,
         subcommands: [
-            PodCommand.self, ImageCommand.self, NodeCommand.self, ProxyCommand.self, DoctorCommand.self,
-            ResetCommand.self,
+            PodCommand.self, ImageCommand.self, NodeCommand.self, ProxyCommand.self, OverlayCommand.self,
+            DoctorCommand.self, ResetCommand.self,
         ])
 
     /// Not asynchronous itself: a command that needs no task runs on the one thread it was started with, which spares it

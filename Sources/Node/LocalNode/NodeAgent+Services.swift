@@ -1,5 +1,6 @@
 // How Services reach the kernel.
 import Linux
+import Netlink
 import NFTables
 import PodNetwork
 import ServiceProxy
@@ -7,17 +8,34 @@ import ServiceProxy
 extension NodeAgent {
     /// The proxy of this process' network namespace.
     func makeProxy() throws(NodeError) -> ServiceProxy {
-        guard let services = IPv4Network(settings.serviceCIDR),
-            let pods = IPv4Network(settings.podCIDR)
-        else {
-            throw NodeError("service CIDR '\(settings.serviceCIDR)': need an IPv4 network such as 10.43.0.0/16")
-        }
+        let configuration = try proxyConfiguration(podCIDRs: network.podCIDRs)
         do throws(SystemError) {
             return ServiceProxy(
-                configuration: ProxyConfiguration(serviceNetwork: services, masquerading: .fromOutside(of: pods)),
-                socket: try NFTablesSocket(), on: try EventLoop(name: "proxy"))
+                configuration: configuration, socket: try NFTablesSocket(), on: try EventLoop(name: "proxy"))
         } catch {
             throw NodeError("cannot program nftables: \(error)")
+        }
+    }
+
+    /// Without IPv4 addresses of pods that this node chooses, endpoints see the node as their client.
+    private func proxyConfiguration(podCIDRs: [CIDR]) throws(NodeError) -> ProxyConfiguration {
+        guard let services = IPv4Network(settings.serviceCIDR) else {
+            throw NodeError("service CIDR '\(settings.serviceCIDR)': need an IPv4 network such as 10.43.0.0/16")
+        }
+        let pods = podCIDRs.compactMap { IPv4Network($0) }.first
+        return ProxyConfiguration(
+            serviceNetwork: services, masquerading: pods.map { .fromOutside(of: $0) } ?? .everything)
+    }
+
+    /// Keeps the pod network, and the proxy with it, at what other nodes and this one are said to be.
+    func followNetwork(_ proxy: ServiceProxy) async {
+        guard case .own(let joined) = network else { return }
+        await joined.follow(engine) { [self] podCIDRs in
+            do {
+                try await proxy.reconfigure(try proxyConfiguration(podCIDRs: podCIDRs))
+            } catch {
+                logger.error("Services' rules still go by the former pod network: \(error)")
+            }
         }
     }
 

@@ -26,6 +26,7 @@ extension NodeAgent {
             case "remove": return try await change(request, remove)
             case "exec": return try await exec(request)
             case "statistics": return try await statistics(request)
+            case "overlay": return try await showOverlay()
             default: throw ControlError(.invalid, "the agent does not know the request '\(request.verb)'")
             }
         } catch let error as PodError {

@@ -25,7 +25,7 @@ public final class NodeAgent: Sendable {
     let engine: PodEngine
     let logger: Logger
     let idleness = Idleness()
-    private let network: PodNetwork
+    let network: NodeNetwork
     private let loop: EventLoop
     private let lock: AgentLock
     private let readiness: Int32
@@ -49,7 +49,6 @@ public final class NodeAgent: Sendable {
         self.logger = logger
         self.readiness = readiness ?? -1
         if let readiness { _ = fcntl(readiness, F_SETFD, FD_CLOEXEC) }
-        try Self.checkNetworks(settings)
         (ending, end) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(1))
         try DataDirectory.open(settings.dataDirectory)
         lock = try Takeover.lock(settings, lifetime, version: version, readiness: readiness)
@@ -58,62 +57,24 @@ public final class NodeAgent: Sendable {
             try settings.write()
             loop = try EventLoop(name: "agent")
             images = try ImageStore(directory: "\(settings.dataDirectory)/images")
-            network = try Self.makeNetwork(settings)
+            network = try NodeNetwork(settings, eventLoop: loop, logger: logger)
             engine = try PodEngine(
                 configuration: Self.engineConfiguration(settings, network), images: images,
-                network: OwnPodNetwork(network: network),
+                network: network.connector,
                 loop: try EventLoop(name: "pods"), logger: logger)
         } catch let error as NodeError {
             throw error
         } catch {
             throw NodeError("\(error)")
         }
-        for note in network.notes { logger.notice("\(note)") }
+        if case .own(let joined) = network { for note in joined.pods.notes { logger.notice("\(note)") } }
     }
 
-    private static func checkNetworks(_ settings: NodeSettings) throws(NodeError) {
-        guard let pods = CIDR(settings.podCIDR), let services = CIDR(settings.serviceCIDR), pods.overlaps(services)
-        else {
-            return
-        }
-        throw NodeError("--pod-cidr \(pods) and --service-cidr \(services) overlap: choose networks apart")
-    }
-
-    private static func makeNetwork(_ settings: NodeSettings) throws -> PodNetwork {
-        guard let cidr = CIDR(settings.podCIDR) else {
-            throw NodeError("pod CIDR '\(settings.podCIDR)': need an IPv4 network such as 10.42.0.0/24")
-        }
-        var configuration = PodNetworkConfiguration(podCIDR: cidr)
-        if let mtu = settings.mtu { configuration.mtu = UInt32(clamping: mtu) }
-        return try PodNetwork(configuration: configuration, directory: "\(settings.dataDirectory)/network")
-    }
-
-    /// The address that packets to the world carry, as the routes have it; nil where there is no way out. Connecting a
-    /// datagram socket sends nothing (udp(7)).
-    private static func outwardAddress() -> String? {
-        guard let documentation = IPv4Address("198.51.100.1") else { return nil }
-        let number = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard number >= 0 else { return nil }
-        defer { close(number) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(9).bigEndian
-        address.sin_addr.s_addr = documentation.value.bigEndian
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let answer = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                connect(number, pointer, size) == 0 && getsockname(number, pointer, &size) == 0
-            }
-        }
-        let found = IPv4Address(UInt32(bigEndian: address.sin_addr.s_addr))
-        return answer && found.value >> 24 != 127 && found.value != 0 ? "\(found)" : nil
-    }
-
-    private static func engineConfiguration(_ settings: NodeSettings, _ network: PodNetwork) -> PodEngineConfiguration {
+    private static func engineConfiguration(_ settings: NodeSettings, _ network: NodeNetwork) -> PodEngineConfiguration {
         var configuration = PodEngineConfiguration(
             dataDirectory: settings.dataDirectory, runDirectory: settings.runDirectory,
             logDirectory: settings.logDirectory, nodeName: settings.nodeName)
-        configuration.hostAddresses = [Self.outwardAddress() ?? "\(network.nodeAddress)"]
+        configuration.hostAddresses = network.hostAddresses.map(\.description)
         configuration.cgroupParent = settings.cgroupParent
         configuration.podPidsLimit = settings.podPidsLimit
         configuration.clusterDNS = settings.clusterDNS
@@ -129,6 +90,7 @@ public final class NodeAgent: Sendable {
 
     /// Works until it is stopped. Pods and rules stay.
     public func run() async throws(NodeError) {
+        if case .own(let joined) = network { await joined.join() }
         await engine.adopt()
         let proxy = try makeProxy()
         let services = try makeServiceRunner(proxy)
@@ -136,6 +98,7 @@ public final class NodeAgent: Sendable {
             Task { await services.run() },
             Task { await self.maintain(proxy) },
             Task { for await _ in self.engine.changes() { services.podsChanged() } },
+            Task { await self.followNetwork(proxy) },
         ]
         let watch = try await follow(services, &work)
         let server: ControlServer
@@ -191,7 +154,7 @@ public final class NodeAgent: Sendable {
     }
 
     private func announce() {
-        logger.notice("node \(settings.nodeName) is ready: pods \(settings.podCIDR), Services \(settings.serviceCIDR)")
+        logger.notice("node \(settings.nodeName) is ready: pods \(network.description), Services \(settings.serviceCIDR)")
         if readiness >= 0 {
             _ = write(readiness, "r", 1)
             close(readiness)

@@ -8,8 +8,8 @@ public struct NodeSettings: Sendable, Hashable {
     public var runDirectory: String
     public var logDirectory: String
     public var nodeName: String
-    /// Where pods' addresses come from, such as `10.42.0.0/24`.
-    public var podCIDR = "10.42.0.0/24"
+    /// How the node takes part in the pod network.
+    public var network = NetworkSettings()
     /// Where Services' cluster IPs come from.
     public var serviceCIDR = "10.43.0.0/16"
     /// The cgroup above all pods.
@@ -25,8 +25,6 @@ public struct NodeSettings: Sendable, Hashable {
     public var seccompDefault = true
     /// Sysctls beyond the safe ones that pods may set: names, or beginnings with a `*`.
     public var allowedUnsafeSysctls: [String] = []
-    /// Bytes of a packet on the pods' interfaces; nil for that of the host's route.
-    public var mtu: Int64?
 
     public init(dataDirectory: String, runDirectory: String, nodeName: String) {
         self.dataDirectory = dataDirectory
@@ -56,29 +54,28 @@ public struct NodeSettings: Sendable, Hashable {
 
     private mutating func take(_ tree: JSONValue) {
         logDirectory = tree["logDirectory"]?.stringValue ?? logDirectory
-        podCIDR = tree["podCIDR"]?.stringValue ?? podCIDR
         serviceCIDR = tree["serviceCIDR"]?.stringValue ?? serviceCIDR
         cgroupParent = tree["cgroupParent"]?.stringValue ?? cgroupParent
         clusterDNS = tree["clusterDNS"]?.arrayValue?.compactMap(\.stringValue) ?? clusterDNS
         clusterDomain = tree["clusterDomain"]?.stringValue ?? clusterDomain
         podPidsLimit = tree["podPidsLimit"]?.integerValue
         registriesFile = tree["registriesFile"]?.stringValue
-        mtu = tree["mtu"]?.integerValue
+        network = NetworkSettings(tree: tree)
         seccompDefault = tree["seccompDefault"]?.boolValue ?? true
         allowedUnsafeSysctls = tree["allowedUnsafeSysctls"]?.arrayValue?.compactMap(\.stringValue) ?? []
     }
 
     var tree: JSONValue {
         var tree: JSONObject = [
-            "nodeName": .string(nodeName), "logDirectory": .string(logDirectory), "podCIDR": .string(podCIDR),
-            "serviceCIDR": .string(serviceCIDR), "cgroupParent": .string(cgroupParent),
+            "nodeName": .string(nodeName), "logDirectory": .string(logDirectory), "serviceCIDR": .string(serviceCIDR),
+            "cgroupParent": .string(cgroupParent),
             "clusterDNS": .array(clusterDNS.map { .string($0) }), "clusterDomain": .string(clusterDomain),
             "seccompDefault": .bool(seccompDefault),
             "allowedUnsafeSysctls": .array(allowedUnsafeSysctls.map { .string($0) }),
         ]
         if let podPidsLimit { tree["podPidsLimit"] = .integer(podPidsLimit) }
         if let registriesFile { tree["registriesFile"] = .string(registriesFile) }
-        if let mtu { tree["mtu"] = .integer(mtu) }
+        network.put(into: &tree)
         return .object(tree)
     }
 

@@ -1,5 +1,6 @@
 // Everything that Swiftlet made on this host, and its removal: by what the data directory records, by names and marks of
 // our own; nothing else is touched.
+import CNI
 import Cgroups
 import ContainerRuntime
 import ControlSocket
@@ -7,6 +8,7 @@ import JSONTree
 import Linux
 import NFTables
 import Netlink
+import Overlay
 import PodNetwork
 
 /// What is there to be removed.
@@ -20,9 +22,11 @@ public struct Reset: Sendable {
 
     /// The entries that Swiftlet makes in its data directory. Profiles in `seccomp` are their author's.
     private static let dataEntries = [
-        "pods", "images", "network", "services", "logs", "node.json", "version", "agent.lock",
+        "pods", "images", "network", "cni", "services", "logs", "node.json", "version", "agent.lock",
     ]
-    private static let runEntries = ["pods", "swiftlet.sock", "agent.log", "agent.lock"]
+    private static let runEntries = ["pods", "netns", "swiftlet.sock", "agent.log", "agent.lock"]
+    /// The tables that the agent makes, in whatever family.
+    private static let tableNames: Set = ["swiftlet-proxy", "swiftlet-pods", "swiftlet-overlay"]
     private static let proxyTable = TableName(.ipv4, "swiftlet-proxy")
 
     /// Looks around; changes nothing.
@@ -43,7 +47,7 @@ public struct Reset: Sendable {
         found += Self.cgroups(of: pods, parent: settings.cgroupParent).map { "cgroup \($0.path)" }
         found += Self.mounts(ofPodsBelow: [dataDirectory, runDirectory]).map { "mount \($0)" }
         found += Self.interfaces().map { "interface \($0)" }
-        found += Self.tables().map { "nftables table ip \($0)" }
+        found += Self.tables().map { "nftables table \($0)" }
         for (directory, entries) in [(dataDirectory, Self.dataEntries), (runDirectory, Self.runEntries)] {
             let present = entries.filter { fileExists("\(directory)/\($0)") }
             if !present.isEmpty { found.append("\(directory): \(present.joined(separator: ", "))") }
@@ -70,6 +74,8 @@ public struct Reset: Sendable {
         for mount in Self.mounts(ofPodsBelow: [settings.dataDirectory, settings.runDirectory]).reversed() {
             attempt("mount \(mount)") { try unmount(mount) }
         }
+        await detachFromPlugins(&problems)
+        attempt("overlay") { try Overlay.removeEverything(in: OwnedDescriptor(opening: "/proc/thread-self/ns/net", flags: O_RDONLY)) }
         attempt("pod network") { try PodNetwork.removeEverything(directory: "\(settings.dataDirectory)/network") }
         attempt("nftables table ip swiftlet-proxy") {
             var socket = try NFTablesSocket()
@@ -187,11 +193,19 @@ public struct Reset: Sendable {
         return links.filter { $0.kind == "veth" && $0.alias?.hasPrefix("swiftlet pod ") == true }.map(\.name)
     }
 
-    private static func tables() -> [String] {
-        [proxyTable, PodNetworkConfiguration.table].compactMap { table in
-            guard var socket = try? NFTablesSocket(), let (found, _) = try? socket.snapshot(of: table), found != nil
-            else { return nil }
-            return table.name
+    private static func tables() -> [TableName] {
+        guard var socket = try? NFTablesSocket(), let found = try? socket.tableNames() else { return [] }
+        return found.filter { tableNames.contains($0.name) }
+    }
+
+    /// Has the plugins that connected pods take back what they gave.
+    private func detachFromPlugins(_ problems: inout [String]) async {
+        guard fileExists("\(settings.dataDirectory)/cni") else { return }
+        do throws(ChainError) {
+            let report = try await CNINetwork(settings.pluginConfiguration).reconcile(live: [])
+            problems += report.problems.map { "CNI: \($0)" }
+        } catch {
+            problems.append("CNI: \(error)")
         }
     }
 

@@ -88,6 +88,18 @@ public actor ServiceProxy {
         return try synchronise(relayout: false).operations.map(\.description)
     }
 
+    /// Goes on with another configuration, but for the table's name: rules are replaced in one transaction, endpoints
+    /// keep their slots. Before the first ``apply(_:)`` it is only remembered.
+    public func reconfigure(_ wanted: ProxyConfiguration) throws(NFTablesError) {
+        var configuration = wanted
+        configuration.table = ruleset.configuration.table
+        guard configuration != ruleset.configuration else { return }
+        ruleset = Ruleset.compile(
+            ruleset.entries.values.map(\.rule), configuration: configuration, keeping: SlotLayout(ruleset.table))
+        isSynchronised = false
+        if isTold { _ = try synchronise(relayout: true) }
+    }
+
     /// Removes the table. The next ``apply(_:)`` makes it again.
     public func remove() throws(NFTablesError) {
         (isSynchronised, isTold) = (false, false)

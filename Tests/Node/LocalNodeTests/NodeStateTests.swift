@@ -1,6 +1,7 @@
 import ControlSocket
 import JSONTree
 import Linux
+import Overlay
 import Logging
 import Resources
 import Synchronization
@@ -48,16 +49,39 @@ struct NodeStateTests {
         let directory = try TemporaryDirectory()
         #expect(try NodeSettings.read(dataDirectory: directory.path, runDirectory: "/run/x") == nil)
         var settings = NodeSettings(dataDirectory: directory.path, runDirectory: "/run/x", nodeName: "alpha")
-        settings.podCIDR = "10.50.0.0/24"
+        settings.network.mode = .bridge
+        settings.network.podCIDRs = ["10.50.0.0/24", "fd42::/64"]
+        settings.network.overlay = .vxlanDirect
+        settings.network.leasesFile = "/etc/swiftlet/leases.yaml"
+        settings.network.vni = 4096
+        settings.network.overlayPort = 4789
+        settings.network.overlayInterface = "eth1"
+        settings.network.cniConfigurationDirectory = "/etc/cni"
+        settings.network.cniPluginDirectories = ["/opt/cni/bin"]
         settings.clusterDNS = ["10.43.0.10"]
         settings.podPidsLimit = 100
         settings.logDirectory = "/var/log/pods"
-        settings.mtu = 1400
+        settings.network.mtu = 1400
         settings.registriesFile = "/etc/registries.yaml"
         try settings.write()
         #expect(try NodeSettings.read(dataDirectory: directory.path, runDirectory: "/run/x") == settings)
         try directory.write("node.json", "{")
         #expect(throws: NodeError.self) { try NodeSettings.read(dataDirectory: directory.path, runDirectory: "/run/x") }
+        // As version 0.1.0 wrote it.
+        try directory.write("node.json", #"{"nodeName": "alpha", "podCIDR": "10.60.0.0/24"}"#)
+        let old = try NodeSettings.read(dataDirectory: directory.path, runDirectory: "/run/x")
+        #expect(old?.network.podCIDRs == ["10.60.0.0/24"] && old?.network.overlay == OverlayBackend.none)
+    }
+
+    @Test("take one pod network of each family")
+    func podNetworks() throws {
+        var network = NetworkSettings()
+        network.podCIDRs = ["fd42::/64", "10.50.0.0/24"]
+        #expect(try network.podNetworks().map(\.description) == ["10.50.0.0/24", "fd42::/64"])
+        for wrong in [["10.50.0.0/24", "10.51.0.0/24"], ["10.50.0.1/24"], ["pods"]] {
+            network.podCIDRs = wrong
+            #expect(throws: NodeError.self) { try network.podNetworks() }
+        }
     }
 
     @Test("name pods by name, namespace and uid")

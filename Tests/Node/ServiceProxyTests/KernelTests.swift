@@ -69,6 +69,21 @@ import Testing
         #expect(try handles() == listed)
     }
 
+    @Test func anotherConfigurationReplacesRulesAndLeavesTheElementsWhereTheyAre() async throws {
+        let proxy = try proxy()
+        try await proxy.apply(sampleServices())
+        func elements() throws -> [String] { try listed().split(separator: "\n").filter { $0.contains(" : ") }.map(String.init) }
+        let before = try elements()
+        var changed = try configuration(.local)
+        changed.masquerading = .everything
+        try await proxy.reconfigure(changed)
+        #expect(try elements() == before)
+        #expect(try !listed().contains("10.244.0.0/16"))
+        // And it is what later changes go by.
+        #expect(try await proxy.verify().isEmpty)
+        #expect(try await proxy.apply(sampleServices()).way == .nothing)
+    }
+
     @Test func whatOthersChangeIsRepaired() async throws {
         let proxy = try proxy()
         try await proxy.apply(sampleServices())

@@ -1,0 +1,120 @@
+// What connects this node's pods: the node's own pod network, joined with those of other nodes by the overlay, or
+// somebody else's plugins.
+import CNI
+import ContainerRuntime
+import Glibc
+import Linux
+import Logging
+import Netlink
+import PodEngine
+import PodNetwork
+
+enum NodeNetwork: Sendable {
+    case own(JoinedPodNetwork)
+    case plugins(CNINetwork)
+
+    /// Takes over what an earlier agent left. Blocks for a moment.
+    init(_ settings: NodeSettings, eventLoop: EventLoop, logger: Logger) throws(NodeError) {
+        do {
+            switch settings.network.mode {
+            case .pointToPoint, .bridge:
+                self = .own(try JoinedPodNetwork(settings, eventLoop: eventLoop, logger: logger))
+            case .cni:
+                self = .plugins(CNINetwork(settings.pluginConfiguration))
+            }
+        } catch let error as NodeError {
+            throw error
+        } catch {
+            throw NodeError("\(error)")
+        }
+    }
+
+    var connector: any PodConnector {
+        switch self {
+        case .own(let network): OwnPodNetwork(network: network.pods)
+        case .plugins(let network): PluginNetwork(network: network)
+        }
+    }
+
+    /// Where this node's pods have their addresses from; empty where plugins choose.
+    var podCIDRs: [CIDR] {
+        switch self {
+        case .own(let network): network.podCIDRs
+        case .plugins: []
+        }
+    }
+
+    /// For people: `10.42.0.0/24,fd42::/64 over vxlan`.
+    var description: String {
+        switch self {
+        case .own(let network):
+            network.podCIDRs.map(\.description).joined(separator: ",")
+                + (network.overlay.map { " over \($0.state.configuration.backend.rawValue)" } ?? "")
+        case .plugins(let network): "by the plugins of \(network.configuration.configurationDirectory)"
+        }
+    }
+}
+
+extension NodeSettings {
+    /// Where CNI plugins and what is known of their work are.
+    var pluginConfiguration: CNINetwork.Configuration {
+        var configuration = CNINetwork.Configuration(
+            directory: "\(dataDirectory)/cni", namespaceDirectory: "\(runDirectory)/netns")
+        configuration.configurationDirectory = network.cniConfigurationDirectory
+        configuration.pluginDirectories = network.cniPluginDirectories
+        return configuration
+    }
+}
+
+/// ``PodNetwork`` as the pod engine wants it.
+private struct OwnPodNetwork: PodConnector {
+    let network: PodNetwork
+
+    func attach(
+        _ request: PodConnectionRequest, to sandbox: borrowing SandboxNetwork, pid: pid_t
+    ) async throws -> [IPAddress] {
+        try network.attach(
+            uid: request.uid, name: "\(request.namespace)/\(request.name)", networkNamespace: sandbox.namespace,
+            routeSocket: sandbox.routeSocket,
+            request: PodNetworkRequest(
+                hostPorts: request.hostPorts, ingressBandwidth: request.ingressBandwidth,
+                egressBandwidth: request.egressBandwidth, addresses: request.addresses, mac: request.mac)
+        ).addresses
+    }
+
+    func detach(uid: String) async throws { try await network.detachInBackground(uid: uid) }
+
+    func reconcile(live: Set<String>) async throws -> [String] { try network.reconcile(live: live).lost }
+
+    func refresh(uid: String, _ sandbox: borrowing SandboxNetwork) async throws {
+        try network.refresh(uid: uid, routeSocket: sandbox.routeSocket)
+    }
+}
+
+/// A chain of CNI plugins as the pod engine wants it.
+private struct PluginNetwork: PodConnector {
+    let network: CNINetwork
+
+    func attach(
+        _ request: PodConnectionRequest, to sandbox: borrowing SandboxNetwork, pid: pid_t
+    ) async throws -> [IPAddress] {
+        var pod = CNINetwork.Pod(uid: request.uid, namespace: request.namespace, name: request.name)
+        pod.runtime.hostPorts = request.hostPorts
+        pod.runtime.ingressBandwidth = request.ingressBandwidth
+        pod.runtime.egressBandwidth = request.egressBandwidth
+        pod.runtime.addresses = request.addresses.map { RuntimeConfiguration.RequestedAddress($0) }
+        pod.runtime.mac = request.mac
+        return try await network.attach(pod, networkNamespace: sandbox.namespace).addresses
+    }
+
+    func detach(uid: String) async throws { try await network.detach(uid: uid) }
+
+    func reconcile(live: Set<String>) async throws -> [String] {
+        let report = try await network.reconcile(live: live)
+        if let problem = report.problems.first { throw problem }
+        return report.lost
+    }
+
+    /// The plugins know no other settings than those they were called with.
+    func refresh(uid: String, _ sandbox: borrowing SandboxNetwork) async throws {}
+}
