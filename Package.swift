@@ -87,7 +87,8 @@ let package = Package(
             "Node", "LocalNode",
             [
                 "Linux", "Netlink", "NFTables", "Cgroups", "Seccomp", "JSONTree", "Resources", "Manifests", "Images",
-                "PodNetwork", "CNI", "Overlay", "ServiceProxy", "ContainerRuntime", "PodEngine", "ControlSocket", logging,
+                "PodNetwork", "CNI", "Overlay", "ServiceProxy", "ContainerRuntime", "PodEngine", "ControlSocket",
+                logging,
             ]),
 
         // Commands.
@@ -118,9 +119,11 @@ let package = Package(
         tests("Node", "CNI", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree", "PodNetwork"]),
         tests("Node", "Overlay", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
-        tests("Node", "PodEngine", ["TestSupport", "Linux", "Netlink", "JSONTree", "Seccomp", "Resources", "Manifests"]),
+        tests(
+            "Node", "PodEngine", ["TestSupport", "Linux", "Netlink", "JSONTree", "Seccomp", "Resources", "Manifests"]),
         tests("Node", "ControlSocket", ["TestSupport"]),
-        tests("Node", "LocalNode", ["TestSupport", "Linux", "Overlay", "JSONTree", "NFTables", "Resources", "Manifests"]),
+        tests(
+            "Node", "LocalNode", ["TestSupport", "Linux", "Overlay", "JSONTree", "NFTables", "Resources", "Manifests"]),
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestSupport", "Linux", "JSONTree"],
             path: "Tests/Integration", swiftSettings: strict),

@@ -36,7 +36,8 @@ struct NetworkOptions: ParsableArguments {
     var overlay: OverlayBackend?
 
     @Option(
-        help: ArgumentHelp("The nodes and their pod networks, YAML or JSON; followed while running.", valueName: "file"),
+        help: ArgumentHelp(
+            "The nodes and their pod networks, YAML or JSON; followed while running.", valueName: "file"),
         completion: .file(extensions: ["yaml", "yml", "json"]))
     var leases: String?
 

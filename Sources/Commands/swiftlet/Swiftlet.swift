@@ -8,7 +8,8 @@ struct Swiftlet: ParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "swiftlet",
-        abstract: "Runs Kubernetes pods and Services on this host and joins it with others, without Docker and without a cluster.",
+        abstract:
+            "Runs Kubernetes pods and Services on this host and joins it with others, without Docker and without a cluster.",
         discussion: """
             A Pod manifest in, running containers out:
 

@@ -62,7 +62,8 @@ final class JoinedPodNetwork: Sendable {
         var configuration = PodNetworkConfiguration(podCIDRs: podCIDRs, mtu: mtu)
         configuration.mode = settings.network.mode == .bridge ? .bridge("swiftlet0") : .pointToPoint
         configuration.unmasqueraded = networks
-        pods = try PodNetwork(configuration: configuration, directory: "\(settings.dataDirectory)/network", in: namespace)
+        pods = try PodNetwork(
+            configuration: configuration, directory: "\(settings.dataDirectory)/network", in: namespace)
         known = Mutex(Known(podCIDRs: podCIDRs, networks: networks, mtu: mtu))
     }
 
@@ -79,7 +80,9 @@ final class JoinedPodNetwork: Sendable {
             group.addTask {
                 var complaints: [String] = []
                 for await reading in watch.readings {
-                    for problem in reading.problems where !complaints.contains(problem) { self.logger.error("\(problem)") }
+                    for problem in reading.problems where !complaints.contains(problem) {
+                        self.logger.error("\(problem)")
+                    }
                     complaints = reading.problems
                     if let leases = reading.leases { await overlay.update(self.usable(leases)) }
                 }
@@ -98,7 +101,8 @@ final class JoinedPodNetwork: Sendable {
             var lease = lease
             lease.podCIDRs.removeAll { cidr in
                 guard cidr.overlaps(serviceCIDR) else { return false }
-                logger.error("node \(lease.name): pod network \(cidr) overlaps with --service-cidr \(serviceCIDR): left out")
+                logger.error(
+                    "node \(lease.name): pod network \(cidr) overlaps with --service-cidr \(serviceCIDR): left out")
                 return true
             }
             return lease
@@ -126,7 +130,8 @@ final class JoinedPodNetwork: Sendable {
                 let report = try pods.update(podCIDRs: wanted)
                 known.withLock { $0.podCIDRs = wanted }
                 let text = wanted.map(\.description).joined(separator: ",")
-                logger.notice("pods of this node have addresses of \(text) from now on; \(report.lost.count) start anew")
+                logger.notice(
+                    "pods of this node have addresses of \(text) from now on; \(report.lost.count) start anew")
                 await podCIDRsChanged(wanted)
                 await engine.replaceSandboxes(of: report.lost)
             }

@@ -77,7 +77,8 @@ public struct NetworkSettings: Sendable, Hashable {
                 throw NodeError("--pod-cidr '\(text)': need a network such as 10.42.0.0/24 or fd42::/64")
             }
             guard !networks.contains(where: { $0.address.bitWidth == network.address.bitWidth }) else {
-                throw NodeError("--pod-cidr \(podCIDRs.joined(separator: ",")): need one network of each family at most")
+                throw NodeError(
+                    "--pod-cidr \(podCIDRs.joined(separator: ",")): need one network of each family at most")
             }
             networks.append(network)
         }

@@ -51,7 +51,8 @@ extension NodeAgent {
     static func candidates(_ engine: PodEngine) -> [EndpointCandidate] {
         engine.snapshots().map { pod in
             EndpointCandidate(
-                namespace: pod.namespace, name: pod.name, labels: pod.labels, address: pod.addresses.first { !$0.contains(":") } ?? "",
+                namespace: pod.namespace, name: pod.name, labels: pod.labels,
+                address: pod.addresses.first { !$0.contains(":") } ?? "",
                 isReady: pod.isReady, ports: pod.pod.spec.containers.flatMap(\.ports))
         }
     }

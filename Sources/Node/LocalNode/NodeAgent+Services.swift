@@ -1,7 +1,7 @@
 // How Services reach the kernel.
 import Linux
-import Netlink
 import NFTables
+import Netlink
 import PodNetwork
 import ServiceProxy
 

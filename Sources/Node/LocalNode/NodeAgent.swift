@@ -70,7 +70,8 @@ public final class NodeAgent: Sendable {
         if case .own(let joined) = network { for note in joined.pods.notes { logger.notice("\(note)") } }
     }
 
-    private static func engineConfiguration(_ settings: NodeSettings, _ network: NodeNetwork) -> PodEngineConfiguration {
+    private static func engineConfiguration(_ settings: NodeSettings, _ network: NodeNetwork) -> PodEngineConfiguration
+    {
         var configuration = PodEngineConfiguration(
             dataDirectory: settings.dataDirectory, runDirectory: settings.runDirectory,
             logDirectory: settings.logDirectory, nodeName: settings.nodeName)
@@ -154,7 +155,8 @@ public final class NodeAgent: Sendable {
     }
 
     private func announce() {
-        logger.notice("node \(settings.nodeName) is ready: pods \(network.description), Services \(settings.serviceCIDR)")
+        logger.notice(
+            "node \(settings.nodeName) is ready: pods \(network.description), Services \(settings.serviceCIDR)")
         if readiness >= 0 {
             _ = write(readiness, "r", 1)
             close(readiness)

@@ -75,7 +75,9 @@ public struct Reset: Sendable {
             attempt("mount \(mount)") { try unmount(mount) }
         }
         await detachFromPlugins(&problems)
-        attempt("overlay") { try Overlay.removeEverything(in: OwnedDescriptor(opening: "/proc/thread-self/ns/net", flags: O_RDONLY)) }
+        attempt("overlay") {
+            try Overlay.removeEverything(in: OwnedDescriptor(opening: "/proc/thread-self/ns/net", flags: O_RDONLY))
+        }
         attempt("pod network") { try PodNetwork.removeEverything(directory: "\(settings.dataDirectory)/network") }
         attempt("nftables table ip swiftlet-proxy") {
             var socket = try NFTablesSocket()

@@ -1,8 +1,8 @@
 import ControlSocket
 import JSONTree
 import Linux
-import Overlay
 import Logging
+import Overlay
 import Resources
 import Synchronization
 import Testing

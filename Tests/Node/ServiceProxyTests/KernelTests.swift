@@ -72,7 +72,9 @@ import Testing
     @Test func anotherConfigurationReplacesRulesAndLeavesTheElementsWhereTheyAre() async throws {
         let proxy = try proxy()
         try await proxy.apply(sampleServices())
-        func elements() throws -> [String] { try listed().split(separator: "\n").filter { $0.contains(" : ") }.map(String.init) }
+        func elements() throws -> [String] {
+            try listed().split(separator: "\n").filter { $0.contains(" : ") }.map(String.init)
+        }
         let before = try elements()
         var changed = try configuration(.local)
         changed.masquerading = .everything
