@@ -32,7 +32,10 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 let package = Package(
     name: "swiftlet",
-    products: [.executable(name: "swiftlet", targets: ["swiftlet"])],
+    products: [
+        .executable(name: "swiftlet", targets: ["swiftlet"]),
+        .executable(name: "swiftlet-cni", targets: ["swiftlet-cni"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -100,6 +103,15 @@ let package = Package(
                 argumentParser, logging,
             ],
             path: "Sources/Commands/swiftlet", swiftSettings: strict),
+
+        // Static in a release, as it is started anew for every call: scripts/build says where libmnl.a lies, which Debian
+        // does not have (CSupport/mnl).
+        .executableTarget(
+            name: "swiftlet-cni", dependencies: ["Linux", "CNI"], path: "Sources/Commands/swiftlet-cni",
+            swiftSettings: strict,
+            linkerSettings: (Context.environment["SWIFTLET_STATIC_LIBRARIES"]).map {
+                [.unsafeFlags(["-static-executable", "-L\($0)", "-Xlinker", "-s"], .when(configuration: .release))]
+            } ?? []),
 
         // Tests mirror Sources.
         .target(

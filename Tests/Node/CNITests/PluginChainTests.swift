@@ -156,8 +156,8 @@ import Testing
     @Test("A plugin that hangs is killed with what it started, and what it had is taken back")
     func hanging() throws {
         try plugins.make("one", ["ADD": "sleep 600 & echo $! >child; wait"])
-        let chain = try plugins.chain(try plugins.configuration("one"), seconds: 1)
-        try addFails(chain, "CNI plugin 'one', ADD: did not end within 1 s and was killed")
+        let chain = try plugins.chain(try plugins.configuration("one"), seconds: 3)
+        try addFails(chain, "CNI plugin 'one', ADD: did not end within 3 s and was killed")
         #expect(try plugins.calls() == ["ADD one c1", "DEL one c1"])
         let child = try #require(pid_t(try readText("\(plugins.directory)/log/child").trimmingWhitespace()))
         // Process 1 reaps it; until then it is a zombie, and no sleep any more.
@@ -167,11 +167,10 @@ import Testing
 
     @Test("What a plugin leaves in the background holds nobody up")
     func background() throws {
-        try plugins.make("one", ["ADD": "sleep 5 & echo $! >child; " + FakePlugins.answer("10.0.0.5/24")])
-        let chain = try plugins.chain(try plugins.configuration("one"), seconds: 4)
-        _ = try add(chain)
+        try plugins.make("one", ["ADD": "sleep 600 & echo $! >child; " + FakePlugins.answer("10.0.0.5/24")])
+        _ = try add(try plugins.chain(try plugins.configuration("one")))
         let child = try #require(pid_t(try readText("\(plugins.directory)/log/child").trimmingWhitespace()))
-        kill(child, SIGKILL)
+        #expect(kill(child, SIGKILL) == 0, "it still runs")
     }
 
     @Test(
