@@ -78,8 +78,29 @@ extension Doctor {
         }
         return [
             information("vxlan", NetlinkProbe.hasLinkKind("vxlan"), "only for an overlay between nodes"),
+            information("bridge", NetlinkProbe.hasLinkKind("bridge"), "only for --network bridge"),
+            information("tbf", hasTokenBucket(), "only for pods' bandwidth annotations"),
+            information("ipv6", hasIPv6Rules(), "only for pods with IPv6 addresses"),
             information("ipvs", NetlinkProbe.hasGenericFamily("IPVS"), "only for the IPVS service proxy"),
         ]
+    }
+
+    /// Whether traffic can be shaped. `lo` of a namespace that nobody uses will do.
+    private static func hasTokenBucket() -> Bool? {
+        guard var socket = try? RouteSocket() else { return nil }
+        return (try? socket.apply([.setRootQdisc(1, TokenBucket(rate: 1_000_000, burst: 65536, limit: 65536))])) != nil
+    }
+
+    /// Whether the kernel has IPv6, and translates its addresses.
+    private static func hasIPv6Rules() -> Bool? {
+        guard access("/proc/sys/net/ipv6/conf/all/forwarding", F_OK) == 0 else { return false }
+        let table = TableName(.ipv6, "swiftlet-doctor")
+        let hook = BaseChain(.nat, .postrouting, priority: BaseChain.sourceNATPriority)
+        var transaction = Transaction()
+        transaction.replace(with: Table(table, chains: [Chain("probe", hook: hook, rules: [Rule(.masquerade())])]))
+        transaction.remove(table)
+        guard var socket = try? NFTablesSocket() else { return nil }
+        return (try? socket.commit(transaction)) != nil
     }
 
     private static func forwarding() -> DoctorCheck {
