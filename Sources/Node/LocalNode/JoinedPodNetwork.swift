@@ -87,10 +87,11 @@ final class JoinedPodNetwork: Sendable {
                     if let leases = reading.leases { await overlay.update(self.usable(leases)) }
                 }
             }
+            let changes = overlay.changes()
             group.addTask {
-                for await _ in overlay.changes() { await self.take(overlay.state, engine, podCIDRsChanged) }
+                await self.take(overlay.state, engine, podCIDRsChanged)
+                for await _ in changes { await self.take(overlay.state, engine, podCIDRsChanged) }
             }
-            await take(overlay.state, engine, podCIDRsChanged)
             await group.waitForAll()
         }
     }

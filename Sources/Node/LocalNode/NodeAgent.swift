@@ -60,7 +60,7 @@ public final class NodeAgent: Sendable {
             network = try NodeNetwork(settings, eventLoop: loop, logger: logger)
             engine = try PodEngine(
                 configuration: Self.engineConfiguration(settings, network), images: images,
-                network: network.connector,
+                network: network.connector(logger: logger),
                 loop: try EventLoop(name: "pods"), logger: logger)
         } catch let error as NodeError {
             throw error
@@ -91,7 +91,7 @@ public final class NodeAgent: Sendable {
 
     /// Works until it is stopped. Pods and rules stay.
     public func run() async throws(NodeError) {
-        if case .own(let joined) = network { await joined.join() }
+        await network.prepare(logger: logger)
         await engine.adopt()
         let proxy = try makeProxy()
         let services = try makeServiceRunner(proxy)

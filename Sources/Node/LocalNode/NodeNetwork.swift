@@ -29,10 +29,23 @@ enum NodeNetwork: Sendable {
         }
     }
 
-    var connector: any PodConnector {
+    func connector(logger: Logger) -> any PodConnector {
         switch self {
         case .own(let network): OwnPodNetwork(network: network.pods)
-        case .plugins(let network): PluginNetwork(network: network)
+        case .plugins(let network): PluginNetwork(network: network, logger: logger)
+        }
+    }
+
+    /// Makes ready what has to be before pods are attached; says what stands in the way.
+    func prepare(logger: Logger) async {
+        switch self {
+        case .own(let network): await network.join()
+        case .plugins(let network):
+            do throws(ChainError) {
+                try await network.status()
+            } catch {
+                logger.error("no pod can be connected until this is mended: \(error)")
+            }
         }
     }
 
@@ -94,6 +107,7 @@ private struct OwnPodNetwork: PodConnector {
 /// A chain of CNI plugins as the pod engine wants it.
 private struct PluginNetwork: PodConnector {
     let network: CNINetwork
+    let logger: Logger
 
     func attach(
         _ request: PodConnectionRequest, to sandbox: borrowing SandboxNetwork, pid: pid_t
@@ -111,7 +125,7 @@ private struct PluginNetwork: PodConnector {
 
     func reconcile(live: Set<String>) async throws -> [String] {
         let report = try await network.reconcile(live: live)
-        if let problem = report.problems.first { throw problem }
+        for problem in report.problems { logger.error("what a former pod had is not all taken back: \(problem)") }
         return report.lost
     }
 

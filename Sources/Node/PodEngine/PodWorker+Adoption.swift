@@ -72,7 +72,7 @@ extension PodWorker {
 
     /// The sandbox cannot be used any more (its network is gone): it is ended, and the loop makes another.
     func replaceSandbox() async {
-        guard sandbox != nil else { return }
+        guard sandbox != nil, !spec.hostNetwork else { return }
         logger.error("the pod's network interface is gone; its containers are started anew")
         hasLostSandbox = true
         wake()
