@@ -9,9 +9,14 @@ struct ReceiveBuffer: ~Copyable {
 
     deinit { memory.deallocate() }
 
+    /// Throws away what waits.
+    func drain(_ socket: borrowing OwnedDescriptor) {
+        while receive(from: socket, flags: Int32(MSG_DONTWAIT)) >= 0 || errno == EINTR || errno == ENOBUFS {}
+    }
+
     /// Reads one datagram: its size, or -1 and errno.
-    func receive(from socket: borrowing OwnedDescriptor) -> Int {
-        let size = recv(socket.number, memory.baseAddress, memory.count, Int32(MSG_TRUNC))
+    func receive(from socket: borrowing OwnedDescriptor, flags: Int32 = 0) -> Int {
+        let size = recv(socket.number, memory.baseAddress, memory.count, Int32(MSG_TRUNC) | flags)
         guard size > memory.count else { return size }
         errno = EMSGSIZE
         return -1

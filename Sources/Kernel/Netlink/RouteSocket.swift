@@ -178,7 +178,12 @@ public struct RouteSocket: ~Copyable, Sendable {
         while true {
             let size = buffer.receive(from: descriptor)
             if size >= 0 { return try buffer.forEachMessage(size, body) }
-            if errno != EINTR { throw NetlinkError(operation: "receive", subject: "NETLINK_ROUTE", errno: errno) }
+            let failure = errno
+            if failure == EINTR { continue }
+            // An answer was lost. Until all that waits is read, the kernel would drop others without a word
+            // (netlink_overrun).
+            if failure == ENOBUFS { buffer.drain(descriptor) }
+            throw NetlinkError(operation: "receive", subject: "NETLINK_ROUTE", errno: failure)
         }
     }
 }

@@ -136,6 +136,33 @@ import Testing
         #expect(try socket.links().filter { $0.kind == "veth" }.count == 200)
     }
 
+    @Test("Of hundreds of failures each is told, with the kernel's words")
+    func manyFailures() throws {
+        var socket = try RouteSocket(in: here.descriptor)
+        try socket.apply([.changeLink(.name("lo"), LinkChange(isUp: true))])
+        let routes = try (0..<600).map {
+            Route(to: try cidr("10.5.\($0 / 200).\($0 % 200)/32"), gateway: try ip("10.7.7.7"), link: 1)
+        }
+        let results = try socket.attempt(routes.map { .addRoute($0) })
+        #expect(results.count == 600)
+        #expect(results.allSatisfy { $0?.errno == ENETUNREACH && $0?.message == "Nexthop has invalid gateway" })
+        #expect(results[599]?.subject == "10.5.2.199/32 via 10.7.7.7 dev #1")
+    }
+
+    @Test("Answers that did not fit are an error of the socket, which works on afterwards")
+    func lostAnswers() throws {
+        var socket = try RouteSocket(in: here.descriptor)
+        var size: Int32 = 1
+        setsockopt(socket.descriptor.number, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+        let missing = (0..<100).map { Change.deleteLink(.name("no\($0)")) }
+        let error = try #require(throws: NetlinkError.self) { try socket.attempt(missing) }
+        #expect(error.errno == ENOBUFS && error.operation == "receive")
+        // The buffer has room for one answer.
+        try socket.apply([.changeLink(.name("lo"), LinkChange(isUp: true))])
+        #expect(try socket.attempt(Array(missing.prefix(1))).map { $0?.errno } == [ENODEV])
+        #expect(try socket.addresses(of: 1).contains { $0.address == IPAddress("127.0.0.1") })
+    }
+
     @Test("Names that the kernel would cut or misread are refused, not changed")
     func badNames() throws {
         var socket = try RouteSocket(in: here.descriptor)
