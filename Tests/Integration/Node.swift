@@ -71,7 +71,9 @@ struct Node: Sendable {
     }
 
     /// Starts the agent and waits until it answers.
-    func startAgent(_ options: String...) async throws -> RunningProgram {
+    func startAgent(_ options: String...) async throws -> RunningProgram { try await startAgent(options: options) }
+
+    func startAgent(options: [String]) async throws -> RunningProgram {
         // `pod ps` alone would not tell: where no agent runs and no pod is on disk it answers by itself.
         func readyCount() -> Int {
             ((try? readText(log)) ?? "").split(separator: "\n").filter { $0.contains(" is ready: ") }.count
