@@ -32,7 +32,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
         Damage(
             what: "a device of somebody else's making in its place",
             script: "ip link del DEVICE; ip link add DEVICE type vxlan id 1 dstport 8473 dev uplink0 local 192.0.2.11"),
-        Damage(what: "rules that somebody flushed", script: "nft flush ruleset"),
+        Damage(what: "a deleted table", script: "nft delete table inet swiftlet-overlay"),
     ]
 }
 
@@ -175,7 +175,7 @@ extension Cluster {
     func killAgent(of node: Node) async throws {
         let script = """
             for p in /proc/[0-9]*; do
-                tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'swiftlet node ' || continue
+                tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -Eq '^[^ ]*/swiftlet node ' || continue
                 kill -KILL ${p#/proc/}
                 while [ -e $p/exe ]; do sleep 0.02; done
             done
