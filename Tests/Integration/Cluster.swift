@@ -124,11 +124,13 @@ struct Place: Sendable {
         try await run("busybox", "ping", "-c", "1", "-W", "1", "-s", "\(size)", address).succeeded
     }
 
-    /// Answers on ``Cluster/port`` until the host ends.
-    func serve() async throws {
+    /// Answers on ``Cluster/port`` until it is stopped or the host ends.
+    @discardableResult
+    func serve() async throws -> RunningProgram {
         let log = "\(host.directory)/traffic-\(name).log"
-        _ = try host.start(prefix + [Self.traffic, "serve", "\(Cluster.port)"], log: log)
+        let program = try host.start(prefix + [Self.traffic, "serve", "\(Cluster.port)"], log: log)
         try await eventually("traffic is served") { try readText(log).contains("ready") }
+        return program
     }
 
     /// Which address the server at `address` sees this place come from.
@@ -155,7 +157,8 @@ struct PodAcross: Sendable {
     /// IPv4 first.
     let addresses: [String]
 
-    func serve() async throws { try await place.serve() }
+    @discardableResult
+    func serve() async throws -> RunningProgram { try await place.serve() }
 
     func mtu() async throws -> Int? {
         let link = try await place.run("ip", "-o", "link", "show", "eth0").orFail().output

@@ -55,7 +55,7 @@ extension NodeTests {
                 }
                 var young: PodAcross?
                 try await eventually("a new pod has the new addresses", seconds: 10) {
-                    try await node.swiftlet("pod", "rm", "-f", "young").orFail()
+                    _ = try await node.swiftlet("pod", "rm", "-f", "young")
                     try await node.runPod(Node.manifest("young", "sleep 1000")).orFail()
                     young = try await cluster.pod("young", on: node)
                     return young?.addresses.first?.hasPrefix("10.42.22.") ?? false

@@ -90,9 +90,13 @@ extension NodeTests {
                     #expect(try await peer.seen(at: ours, over: "udp") == theirs)
                     #expect(try await pod.place.seen(at: theirs, over: "tcp") == ours)
                 }
-                // It restarts with another MAC, as flannel does where nothing keeps it.
+                // It restarts with another MAC, as flannel does where nothing keeps it. With the old one go its neighbours.
                 let other = "02:f1:a0:00:00:99"
-                try await testbed.hosts[1].shell("ip link set flannel.1 address \(other)").orFail()
+                let again = """
+                    ip link set flannel.1 address \(other)
+                    ip neigh replace \(four.remoteSubnet) lladdr \(four.remoteMAC) dev flannel.1 nud permanent
+                    """
+                try await testbed.hosts[1].shell("set -e; \(again)").orFail()
                 try await testbed.changeLease(of: testbed.hosts[1], "vtepMAC=\(other)")
                 try await eventually("the new MAC is known", seconds: 5) { try await pod.place.pings(four.pod) }
             }

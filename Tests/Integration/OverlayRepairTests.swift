@@ -23,7 +23,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
         Damage(what: "a deleted forwarding entry", script: "bridge fdb del MAC dev DEVICE dst 192.0.2.12"),
         Damage(
             what: "a forwarding entry to elsewhere",
-            script: "bridge fdb del MAC dev DEVICE dst 192.0.2.12; bridge fdb add MAC dev DEVICE dst 192.0.2.13"),
+            script: "bridge fdb replace MAC dev DEVICE dst 192.0.2.13"),
         Damage(what: "a deleted device", script: "ip link del DEVICE"),
         Damage(what: "a device that is down", script: "ip link set DEVICE down"),
         Damage(what: "a device without its address", script: "ip address flush dev DEVICE scope global"),

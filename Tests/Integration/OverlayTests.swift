@@ -123,11 +123,11 @@ extension NodeTests {
             try await Cluster.with(hosts: 2, overlay: backend, families: .ipv4, podFamilies: .ipv4) { cluster in
                 let rules = """
                     table ip foreign {
-                        chain mark {
+                        chain marking {
                             type filter hook prerouting priority mangle;
                             ip saddr 10.42.0.0/16 meta mark set 0x4000
                         }
-                        chain masquerade {
+                        chain masquerading {
                             type nat hook postrouting priority srcnat;
                             meta mark & 0x4000 == 0x4000 masquerade random,fully-random
                         }
