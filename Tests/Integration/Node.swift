@@ -71,8 +71,10 @@ struct Node: Sendable {
     }
 
     /// Starts the agent and waits until it answers.
+    @discardableResult
     func startAgent(_ options: String...) async throws -> RunningProgram { try await startAgent(options: options) }
 
+    @discardableResult
     func startAgent(options: [String]) async throws -> RunningProgram {
         // `pod ps` alone would not tell: where no agent runs and no pod is on disk it answers by itself.
         func readyCount() -> Int {

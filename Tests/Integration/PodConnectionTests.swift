@@ -1,5 +1,5 @@
-// How a node's pods are connected, where the default is not what a person wants: bandwidth, chosen addresses, a bridge, a
-// chain of CNI plugins.
+// How a node's pods are connected, where the default is not what a person wants, and other nodes are there: bandwidth,
+// chosen addresses, a bridge.
 import Glibc
 import JSONTree
 import Linux
@@ -87,56 +87,6 @@ extension NodeTests {
                 #expect(try await pods[0].place.seen(at: "192.0.2.1", over: "tcp") == "192.0.2.11")
                 #expect(!(try await cluster.place(0).pings("10.42.1.250")))
                 #expect(try await cluster.place(0).pings(pods[0].addresses[0]), "from the host itself")
-            }
-        }
-
-        @Test(.enabled(if: access("/usr/lib/cni/bridge", X_OK) == 0, "containernetworking-plugins is not installed"))
-        func isAChainOfPluginsWhereTheNodeIsToldSo() async throws {
-            try await Testbed.with(hosts: 1) { testbed in
-                let host = testbed.hosts[0]
-                let node = Node(
-                    host: host, data: "\(host.directory)/data", run: "\(host.directory)/run",
-                    manifests: "\(host.directory)/manifests")
-                try makeDirectories(node.manifests)
-                let configuration = """
-                    {"cniVersion": "1.0.0", "name": "debian", "plugins": [
-                      {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
-                       "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.77.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}],
-                                "dataDir": "/run/cni-ipam"}},
-                      {"type": "portmap", "capabilities": {"portMappings": true}},
-                      {"type": "bandwidth", "capabilities": {"bandwidth": true}},
-                      {"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}}
-                    ]}
-                    """
-                let script = "mkdir -p /etc/cni/net.d; cat >/etc/cni/net.d/10-debian.conflist"
-                try await host.run(["sh", "-c", script], input: configuration).orFail()
-                try await node.swiftlet("image", "import", "--name", Node.busybox, TestImages.layout("busybox"))
-                    .orFail()
-                _ = try await node.startAgent("--network", "cni")
-                let before = try await host.census()
-                let ports = "ports: [{containerPort: 7000, hostPort: 7007}]"
-                for name in ["one", "two"] {
-                    try await node.runPod(
-                        Node.manifest(name, "sleep 100000", container: name == "one" ? ports : "")
-                    ).orFail()
-                }
-                let cluster = Cluster(testbed: testbed, nodes: [node])
-                let one = try await cluster.pod("one", on: node)
-                let two = try await cluster.pod("two", on: node)
-                #expect(one.addresses[0].hasPrefix("10.77.0.") && two.addresses[0].hasPrefix("10.77.0."))
-                #expect(try await one.place.run("sysctl", "-n", "net.core.somaxconn").trimmed == "500")
-                let server = try await one.serve()
-                #expect(try await two.place.seen(at: one.addresses[0], over: "tcp") == two.addresses[0])
-                #expect(try await !cluster.outside.seen(at: "192.0.2.11", over: "tcp", port: 7007).isEmpty)
-                _ = try await server.stop(SIGKILL)
-                for name in ["one", "two"] { try await node.swiftlet("pod", "rm", "-f", name).orFail() }
-                let left = try await host.census().left(since: before).filter {
-                    // The bridge, and the plugins' chains for all pods, are the network's own; the quality classes' cgroups the
-                    // node's.
-                    !$0.contains("cni0") && !$0.hasPrefix("rule ") && !$0.hasPrefix("route ")
-                        && (!$0.hasPrefix("cgroup ") || $0.contains("/pod"))
-                }
-                #expect(left == [])
             }
         }
     }
