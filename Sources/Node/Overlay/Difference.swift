@@ -170,9 +170,19 @@ extension KernelState {
             let wrong = found.indices.filter { $0 != right }
             // One that differs in its metric would stay beside the new one.
             let gone = wrong.filter { right != nil || found[$0].precedence != wanted.precedence || wrong.count > 1 }
-            return gone.map { .deleteRoute(found[$0]) } + (right == nil ? [.setRoute(wanted)] : [])
+            let removals = gone.map { Change.deleteRoute(found[$0]) }
+            return right == nil ? removals + inTheWay(of: wanted, found) + [.setRoute(wanted)] : removals
         case (.route(let network), _):
             return (routes[network] ?? []).map { .deleteRoute($0) }
         }
+    }
+
+    /// IPv6 takes no gateway in the place of a route over another device through which it would be reached now
+    /// (ip6_route_check_nh_onlink).
+    private func inTheWay(of wanted: Route, _ found: [Route]) -> [Change] {
+        guard wanted.destination.address.ipFamily == .v6 else { return [] }
+        let others = foreignRoutes.values.filter { $0.destination == wanted.destination }
+        return (found + others).filter { $0.precedence == wanted.precedence && $0.link != wanted.link }
+            .map { .deleteRoute($0) }
     }
 }

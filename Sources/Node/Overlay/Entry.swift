@@ -29,7 +29,7 @@ enum EntryKey: Hashable, Sendable {
         switch self {
         case .neighbour: 0
         case .forwarding: 1
-        case .route: 2
+        case .route(let network): network.hostBits == 0 ? 2 : 3
         }
     }
 }

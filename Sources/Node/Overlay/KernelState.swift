@@ -148,8 +148,13 @@ extension KernelState {
             if neighbours.removeValue(forKey: key) != nil { touched.insert(key) }
         case .forwardingEntry(let entry):
             guard isOurs(entry.link) else { return }
+            let key = EntryKey.forwarding(link: entry.link, entry.mac)
+            // It may have come beside the others or in their place: the event is the same.
+            if forwarding[key]?.contains(where: { $0.destination != entry.destination }) == true {
+                doubts.insert(.forwarding)
+            }
             note(entry)
-            touched.insert(.forwarding(link: entry.link, entry.mac))
+            touched.insert(key)
         case .forwardingEntryGone(let entry):
             let key = EntryKey.forwarding(link: entry.link, entry.mac)
             guard forwarding[key] != nil else { return }
@@ -184,14 +189,13 @@ extension KernelState {
 
     private mutating func changed(_ route: Route) {
         guard route.table == 254, route.origin != podRoutes else { return }
+        // It may have come beside the others or in their place: the event is the same.
+        if routes[route.destination]?.contains(where: { !route.isMet(by: $0) }) == true { doubts.insert(.routes) }
         if route.origin == OverlayConfiguration.routeProtocol {
-            routes[route.destination]?.removeAll { $0.precedence == route.precedence }
-            routes[route.destination, default: []].append(route)
+            replaced(by: route)
             touched.insert(.route(route.destination))
         } else {
             foreignRoutes[ForeignKey(route)] = route
-            // It may have come beside ours or in its place: the event is the same.
-            if routes[route.destination] != nil { doubts.insert(.routes) }
         }
     }
 
@@ -208,10 +212,15 @@ extension KernelState {
         }
     }
 
-    /// A forwarding entry of ours was put in the place of what was there.
-    mutating func replaced(_ entry: ForwardingEntry) {
-        let key = EntryKey.forwarding(link: entry.link, entry.mac)
-        if forwarding[key] != nil { forwarding[key] = [entry] }
+    /// Our own entry was put in the place of what was there: the event that is to come is no doubt.
+    mutating func replaced(by entry: ForwardingEntry) {
+        forwarding[.forwarding(link: entry.link, entry.mac)] = [entry]
+    }
+
+    /// The same of a route.
+    mutating func replaced(by route: Route) {
+        routes[route.destination]?.removeAll { $0.precedence == route.precedence }
+        routes[route.destination, default: []].append(route)
     }
 }
 

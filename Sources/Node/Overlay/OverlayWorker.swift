@@ -2,6 +2,7 @@ import Glibc
 import Linux
 import NFTables
 import Netlink
+import Synchronization
 
 /// Does an overlay's work on the event loop's thread: compares what is planned with what the kernel has, makes the
 /// difference, and again, until there is none. Woken by leases, by the kernel's events, and by time.
@@ -34,7 +35,7 @@ actor OverlayWorker {
     private var counters = OverlayCounters()
     private var nextAudit = ContinuousClock.now
     private var isTold = false
-    private var isStopped = false
+    private let isStopped = Atomic(false)
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
@@ -53,7 +54,7 @@ actor OverlayWorker {
     }
 
     func update(_ leases: [NodeLease]) {
-        if isStopped { return }
+        if isStopped.load(ordering: .relaxed) { return }
         if !isTold { start() }
         converge(LeaseTable(leases, ownName: configuration.nodeName))
     }
@@ -71,10 +72,13 @@ actor OverlayWorker {
         }
     }
 
-    nonisolated func stop() { Task { await self.end() } }
+    /// From here on nothing is changed any more.
+    nonisolated func stop() {
+        isStopped.store(true, ordering: .relaxed)
+        Task { await self.end() }
+    }
 
     private func end() {
-        isStopped = true
         alarm?.cancel()
         alarm = nil
         if let watch { loop.unwatch(watch, events.descriptor.number) }
@@ -88,7 +92,7 @@ extension OverlayWorker {
     /// Makes the kernel what it should be.
     /// - Parameter comparingAll: whatever events were about.
     private func converge(_ table: LeaseTable? = nil, comparingAll: Bool = false) {
-        if isStopped { return }
+        if isStopped.load(ordering: .relaxed) { return }
         do throws(NetlinkError) {
             try reachPlan(table, comparingAll ? nil : [])
         } catch {
@@ -104,7 +108,7 @@ extension OverlayWorker {
     /// - Parameter keys: what to compare beside what turns out to be new; nil: all.
     private func reachPlan(_ table: LeaseTable?, _ keys: Set<EntryKey>?) throws(NetlinkError) {
         var (table, keys) = (table, keys)
-        for _ in 0..<Self.mostRounds {
+        for _ in 0..<Self.mostRounds where !isStopped.load(ordering: .relaxed) {
             if try look() { keys = nil }
             let touched = kernel.takeEntries().union(replan(table))
             keys?.formUnion(touched)
@@ -182,7 +186,11 @@ extension OverlayWorker {
     private func noteSuccess(of change: Change) {
         counters.changes += 1
         switch change {
-        case .setForwardingEntry(let entry): kernel.replaced(entry)
+        case .setForwardingEntry(let entry): kernel.replaced(by: entry)
+        case .setRoute(let route): kernel.replaced(by: route)
+        case .setAddress(let address):
+            // Of IPv6 addresses the kernel tells later, when it has looked for others of them (addrconf_dad_work).
+            kernel.take(.address(address))
         case .changeLink(.index(let index), _):
             guard let name = kernel.links[index]?.name, known.insert(index).inserted else { return }
             known = known.filter { kernel.links[$0] != nil }

@@ -125,6 +125,12 @@ extension NodePaths {
                     let forwarding = Entry.forwarding(ForwardingEntry(link: device, mac: mac, destination: address))
                     if !entries.contains(forwarding) { entries.append(forwarding) }
                     (route.gateway, route.isOnLink) = (path.network.address, true)
+                    if family == .v6, surroundings.hasRoute(around: path.network) {
+                        // Such a gateway is taken only where it is known to be on the device (ip6_route_check_nh_onlink).
+                        var first = Route(to: CIDR(path.network.address), link: device, origin: route.origin)
+                        first.metric = route.metric
+                        entries.append(.route(first))
+                    }
                 }
             }
             entries.append(.route(route))

@@ -3,8 +3,9 @@
 struct RepairLedger: Sendable {
     typealias Instant = ContinuousClock.Instant
 
-    /// So many repairs of one thing are made without delay, if there is no ``window`` between them without one.
-    static let burst = 5
+    /// So many repairs of one thing are made without delay, if there is no ``window`` between them without one: more than
+    /// the ten rounds of `ip neighbour flush`.
+    static let burst = 20
     static let window = Duration.seconds(10)
     static let longestDelay = Duration.seconds(30)
 

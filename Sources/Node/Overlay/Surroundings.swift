@@ -102,6 +102,9 @@ struct Surroundings: Sendable, Hashable {
         return best.gateway == nil && best.link == underlay.link
     }
 
+    /// Whether a route of others leads to a larger network that `cidr` is a part of; the default route does not count.
+    func hasRoute(around cidr: CIDR) -> Bool { others.contains { !$0.isAddress && $0.network.contains(cidr) } }
+
     /// The network of this host that packets to `cidr` would miss if the overlay took them, or that would take them from
     /// the overlay. `isHeld`: our route to `cidr` was there before whoever came in its place.
     func collision(with cidr: CIDR, isHeld: Bool) -> OtherNetwork? {

@@ -10,13 +10,17 @@ import Testing
 @testable import Overlay
 
 /// A switch and the hosts at it, numbered from 1: 192.0.2.N, 2001:db8::N, pods in 10.42.N.0/24 and fd42:0:0:N::/64.
-final class TestFabric {
+final class TestFabric: @unchecked Sendable {  // One test has it, and waits for what it starts.
     let bridge: TestNamespace
     private(set) var hosts: [TestHost] = []
 
     init(hosts count: Int, mtu: Int = 1500) throws {
         bridge = try TestNamespace()
-        try bridge.output(of: ["ip", "link", "add", "br0", "mtu", "\(mtu)", "type", "bridge", "forward_delay", "0"])
+        try bridge.output(
+            of: [
+                "ip", "link", "add", "br0", "mtu", "\(mtu)", "type", "bridge", "forward_delay", "0", "mcast_snooping",
+                "0",
+            ])
         try bridge.output(of: ["ip", "link", "set", "br0", "up"])
         for number in 1...count { hosts.append(try TestHost(number, bridge, mtu: mtu)) }
     }
@@ -28,7 +32,7 @@ final class TestFabric {
 }
 
 /// A host, its overlay, and a pod's address on `lo`.
-final class TestHost {
+final class TestHost: @unchecked Sendable {  // One test has it, and waits for what it starts.
     let number: Int
     let namespace: TestNamespace
     var lease: NodeLease
@@ -128,7 +132,39 @@ final class TestHost {
     }
 }
 
+/// Asks `condition` until it throws nothing, on a thread of its own: the tests' own threads may be busy for seconds.
+func reached(within seconds: Double, _ condition: @escaping @Sendable () throws -> Void) async throws {
+    try await blocking {
+        let end = ContinuousClock.now + .seconds(seconds)
+        while true {
+            do { return try condition() } catch { if ContinuousClock.now > end { throw error } }
+            usleep(5000)
+        }
+    }
+}
+
 extension TestHost {
+    /// Waits until the host is as `before`.
+    func isBack(to before: Set<String>, within seconds: Double = 1) async throws {
+        try await reached(within: seconds) {
+            let now = try self.census()
+            let (missing, added) = (before.subtracting(now), now.subtracting(before))
+            guard missing.isEmpty && added.isEmpty else {
+                throw TestFailure("missing \(missing.sorted()), added \(added.sorted())")
+            }
+        }
+    }
+
+    /// Waits until the host has `entry`, or has it no more.
+    func shows(_ entry: String, _ isThere: Bool = true, within seconds: Double = 1) async throws {
+        try await reached(within: seconds) {
+            let census = try self.census()
+            guard census.contains(entry) == isThere else {
+                throw TestFailure("\(entry) is \(isThere ? "not " : "")among \(census.sorted())")
+            }
+        }
+    }
+
     /// Sends a datagram of `size` bytes from one address to the other and back; whom the receiver saw.
     static func exchange(
         _ from: TestHost, _ source: String, _ to: TestHost, _ destination: String, size: Int = 100, tcp: Bool = false
