@@ -46,15 +46,8 @@ final class TestHost: @unchecked Sendable {  // One test has it, and waits for w
         lease = NodeLease(
             name: "node-\(number)", publicIPv4: IPv4Address("192.0.2.\(number)"),
             podCIDRs: [try #require(CIDR("10.42.\(number).0/24"))])
-        try bridge.output(
-            of: [
-                "ip", "link", "add", "host\(number)", "mtu", "\(mtu)", "master", "br0", "up", "type", "veth", "peer",
-                "name", "eth0", "mtu", "\(mtu)", "netns", "/proc/self/fd/4",
-            ], others: [namespace])
         try run("ip link set lo up")
-        try run("ip link set eth0 up")
-        try run("ip address add 192.0.2.\(number)/24 dev eth0")
-        try run("ip address add 2001:db8::\(number)/64 dev eth0 nodad")
+        try connect(to: bridge, as: "host\(number)", mtu: mtu)
         try run("ip address add \(pod)/32 dev lo")
         try run("ip address add \(pod6)/128 dev lo nodad")
     }
@@ -62,6 +55,28 @@ final class TestHost: @unchecked Sendable {  // One test has it, and waits for w
     deinit {
         overlay?.stop()
         loop.stop()
+    }
+
+    /// Gives the host an interface at the switch, with its addresses.
+    func connect(to bridge: TestNamespace, as port: String, mtu: Int = 1500) throws {
+        try bridge.output(
+            of: [
+                "ip", "link", "add", port, "mtu", "\(mtu)", "master", "br0", "up", "type", "veth", "peer", "name", "eth0",
+                "mtu", "\(mtu)", "netns", "/proc/self/fd/4",
+            ], others: [namespace])
+        try run("ip link set eth0 up")
+        try run("ip address add 192.0.2.\(number)/24 dev eth0")
+        try run("ip address add 2001:db8::\(number)/64 dev eth0 nodad")
+    }
+
+    func stop() throws {
+        overlay?.stop()
+        overlay = nil
+    }
+
+    func linkIndex(_ name: String) throws -> Int32? {
+        var socket = try routes()
+        return try socket.link(.name(name))?.index
     }
 
     /// Addresses of a pod.
@@ -132,6 +147,31 @@ final class TestHost: @unchecked Sendable {  // One test has it, and waits for w
     }
 }
 
+/// Holds an event loop's thread until it is opened.
+final class Gate: Sendable {
+    private let event: OwnedDescriptor
+
+    init(_ loop: EventLoop) throws {
+        event = OwnedDescriptor(owning: try check(eventfd(0, Int32(EFD_CLOEXEC)), "eventfd"))
+        Task { [self] in await Holder(loop).hold(event) }
+    }
+
+    func open() {
+        var one: UInt64 = 1
+        _ = write(event.number, &one, 8)
+    }
+
+    private actor Holder {
+        let loop: EventLoop
+        nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+        init(_ loop: EventLoop) { self.loop = loop }
+        func hold(_ event: borrowing OwnedDescriptor) {
+            var value: UInt64 = 0
+            _ = read(event.number, &value, 8)
+        }
+    }
+}
+
 /// Asks `condition` until it throws nothing, on a thread of its own: the tests' own threads may be busy for seconds.
 func reached(within seconds: Double, _ condition: @escaping @Sendable () throws -> Void) async throws {
     try await blocking {
@@ -178,7 +218,10 @@ extension TestHost {
     static func talk(_ one: TestHost, _ other: TestHost, v6: Bool = false, size: Int = 100, tcp: Bool = false) throws {
         for (from, to) in [(one, other), (other, one)] {
             let (source, destination) = v6 ? (from.pod6, to.pod6) : (from.pod, to.pod)
-            let seen = try exchange(from, source, to, destination, size: size, tcp: tcp)
+            // Datagrams are lost where many tests keep the kernel's queues full.
+            let seen =
+                try (try? exchange(from, source, to, destination, size: size, tcp: tcp))
+                ?? exchange(from, source, to, destination, size: size, tcp: tcp)
             try #require(seen == source, "\(destination) saw \(seen) instead of \(source)")
         }
     }
