@@ -18,12 +18,12 @@ enum OverlayRules {
             chains: [
                 Chain(
                     "output", hook: BaseChain(.filter, .output, priority: BaseChain.rawPriority),
-                    rules: [Rule(isOverlay, .setMeta(.mark, .literal(.mark(0))))]),
+                    rules: [Rule(isOverlay, .setMeta(.mark, .literal(.mark(0))), .notrack)]),
                 // Not what a pod sends to such a port elsewhere: that is translated like the rest.
                 Chain(
                     "prerouting", hook: BaseChain(.filter, .prerouting, priority: BaseChain.rawPriority),
                     rules: [
-                        Rule(isOverlay, .match(.fibType(.destinationAddress), .equal, .localAddress))
+                        Rule(isOverlay, .match(.fibType(.destinationAddress), .equal, .localAddress), .notrack)
                     ]),
             ])
     }

@@ -118,7 +118,8 @@ import Testing
         try fabric[1].run("ip link delete gone")
         try await reached(within: 1) {
             let problems = try fabric[1].problems
-            guard problems.contains("public address 192.0.2.1 is on no interface of this host: the overlay waits for it")
+            guard
+                problems.contains("public address 192.0.2.1 is on no interface of this host: the overlay waits for it")
             else { throw TestFailure("\(problems)") }
         }
         #expect(!(try fabric[1].census().contains { $0.hasPrefix("link swiftlet") }))
@@ -200,7 +201,7 @@ import Testing
         let fabric = try await fabric()
         let before = try fabric[1].census()
         // The loop is held while more happens than the socket has room for.
-        let gate = try Gate(fabric[1].loop)
+        let gate = try await Gate(fabric[1].loop)
         var lines = ""
         for round in 0..<40000 {
             lines += "neighbour replace 10.42.9.9 lladdr 02:00:00:00:00:\(round % 2 == 0 ? "01" : "02") dev eth0\n"

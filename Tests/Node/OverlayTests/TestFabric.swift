@@ -61,7 +61,8 @@ final class TestHost: @unchecked Sendable {  // One test has it, and waits for w
     func connect(to bridge: TestNamespace, as port: String, mtu: Int = 1500) throws {
         try bridge.output(
             of: [
-                "ip", "link", "add", port, "mtu", "\(mtu)", "master", "br0", "up", "type", "veth", "peer", "name", "eth0",
+                "ip", "link", "add", port, "mtu", "\(mtu)", "master", "br0", "up", "type", "veth", "peer", "name",
+                "eth0",
                 "mtu", "\(mtu)", "netns", "/proc/self/fd/4",
             ], others: [namespace])
         try run("ip link set eth0 up")
@@ -116,7 +117,7 @@ final class TestHost: @unchecked Sendable {  // One test has it, and waits for w
 
     func requireNoProblems() throws {
         let problems = try problems
-        try #require(problems.isEmpty, "\(problems)")
+        guard problems.isEmpty else { throw TestFailure("problems: \(problems)") }
     }
 
     func routes() throws -> RouteSocket { try RouteSocket(in: namespace.descriptor) }
@@ -151,9 +152,12 @@ final class TestHost: @unchecked Sendable {  // One test has it, and waits for w
 final class Gate: Sendable {
     private let event: OwnedDescriptor
 
-    init(_ loop: EventLoop) throws {
+    /// Returns when the thread is held.
+    init(_ loop: EventLoop) async throws {
         event = OwnedDescriptor(owning: try check(eventfd(0, Int32(EFD_CLOEXEC)), "eventfd"))
-        Task { [self] in await Holder(loop).hold(event) }
+        await withCheckedContinuation { held in
+            Task { [self] in await Holder(loop).hold(event, held) }
+        }
     }
 
     func open() {
@@ -165,7 +169,8 @@ final class Gate: Sendable {
         let loop: EventLoop
         nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
         init(_ loop: EventLoop) { self.loop = loop }
-        func hold(_ event: borrowing OwnedDescriptor) {
+        func hold(_ event: borrowing OwnedDescriptor, _ held: CheckedContinuation<Void, Never>) {
+            held.resume()
             var value: UInt64 = 0
             _ = read(event.number, &value, 8)
         }
