@@ -7,7 +7,7 @@ import Synchronization
 /// All of it stays when the value or the process goes; the next one adopts what it finds and changes only what differs.
 /// Whatever others remove or change is put back at once.
 public final class Overlay: Sendable {
-    private let worker: OverlayWorker
+    let worker: OverlayWorker
     private let shared: Shared
 
     /// What is told to the outside; written by the worker, read by anybody.

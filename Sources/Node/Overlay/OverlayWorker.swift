@@ -17,7 +17,7 @@ actor OverlayWorker {
     private let loop: EventLoop
     private let shared: Overlay.Shared
     private let configuration: OverlayConfiguration
-    private let namespace: OwnedDescriptor
+    private let namespace: NamespaceReference
     private var socket: RouteSocket
     private var events: RouteEvents
     private var rules: OverlayTable
@@ -46,7 +46,7 @@ actor OverlayWorker {
         self.configuration = configuration
         self.loop = loop
         self.shared = shared
-        self.namespace = try namespace.duplicate()
+        self.namespace = NamespaceReference(try namespace.duplicate())
         socket = try RouteSocket(in: namespace)
         events = try RouteEvents(in: namespace, groups: .all)
         rules = OverlayTable(try NFTablesSocket(in: namespace))
@@ -196,7 +196,7 @@ extension OverlayWorker {
             known = known.filter { kernel.links[$0] != nil }
             // No router's word counts on a device that has none. A kernel without IPv6 has no such files.
             for setting in ["accept_ra", "autoconf"] {
-                try? NetworkSetting("net/ipv6/conf/\(name)/\(setting)").set("0", in: namespace)
+                try? NetworkSetting("net/ipv6/conf/\(name)/\(setting)").set("0", in: namespace.descriptor)
             }
         default: break
         }
@@ -279,6 +279,23 @@ extension OverlayWorker {
             }
         }
         return OverlayView(plan, fresh, statistics, problems: shared.state.withLock { $0.problems })
+    }
+}
+
+extension OverlayWorker {
+    /// What is in the way of packets to `node`, as far as this host can tell.
+    func diagnose(_ node: String) throws(NetlinkError) -> Diagnosis {
+        var fresh = KernelState()
+        _ = try fresh.settle(&socket)
+        var routes: [IPAddress: Result<Route?, NetlinkError>] = [:]
+        for path in plan.paths[node]?.paths ?? [] {
+            do throws(NetlinkError) {
+                routes[path.network.address] = .success(try socket.route(to: path.network.address))
+            } catch {
+                routes[path.network.address] = .failure(error)
+            }
+        }
+        return Diagnosis(of: node, plan, fresh, namespace) { routes[$0] ?? .success(nil) }
     }
 }
 

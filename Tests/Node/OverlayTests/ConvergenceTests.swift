@@ -98,7 +98,7 @@ import Testing
     func theMTUFollowsTheUnderlay(_ backend: OverlayBackend, _ mtu: String, _ mtu6: String) async throws {
         let fabric = try await fabric(backend)
         try fabric[1].run("ip link set eth0 mtu 1400")
-        try await reached(within: 1) {
+        try await reached(within: 3) {
             guard try fabric[1].state.podMTU == UInt32(mtu6) else { throw TestFailure("\(try fabric[1].state)") }
         }
         if backend.encapsulates {
@@ -106,7 +106,7 @@ import Testing
         }
         try talk(fabric)
         try fabric[1].run("ip link set eth0 mtu 1500")
-        try await reached(within: 1) {
+        try await reached(within: 3) {
             guard try fabric[1].state.podMTU ?? 0 >= 1430 else { throw TestFailure("\(try fabric[1].state)") }
         }
     }
@@ -116,7 +116,7 @@ import Testing
         try fabric[1].run("ip link set eth0 name gone")
         try talk(fabric)
         try fabric[1].run("ip link delete gone")
-        try await reached(within: 1) {
+        try await reached(within: 3) {
             let problems = try fabric[1].problems
             guard
                 problems.contains("public address 192.0.2.1 is on no interface of this host: the overlay waits for it")
@@ -124,7 +124,7 @@ import Testing
         }
         #expect(!(try fabric[1].census().contains { $0.hasPrefix("link swiftlet") }))
         try fabric[1].connect(to: fabric.bridge, as: "again1")
-        try await reached(within: 1) { try fabric[1].requireNoProblems() }
+        try await reached(within: 3) { try fabric[1].requireNoProblems() }
         for number in 2...3 { try fabric[number].run("ip neighbour flush dev eth0") }
         try talk(fabric)
     }
@@ -145,7 +145,7 @@ import Testing
         try fabric[1].run("ip link set sub up")
         try fabric[1].run("ip address delete 192.0.2.1/24 dev eth0")
         try fabric[1].run("ip address add 192.0.2.1/24 dev sub")
-        try await reached(within: 1) {
+        try await reached(within: 3) {
             guard try fabric[1].run("ip -d link show swiftlet.1").contains("dev sub") else {
                 throw TestFailure("not on the other interface")
             }
@@ -210,7 +210,7 @@ import Testing
         try fabric[1].namespace.output(of: ["ip", "-batch", "-"], input: lines)
         let readings = try fabric[1].state.counters.readings
         gate.open()
-        try await fabric[1].isBack(to: before, within: 2)
+        try await fabric[1].isBack(to: before, within: 5)
         #expect(try fabric[1].state.counters.readings > readings)
     }
 }

@@ -54,7 +54,7 @@ import Testing
         }
         // A link that was down has lost its IPv6 addresses and others' routes for good.
         if commands.contains("eth0 down") { try fabric[1].run("ip address replace 2001:db8::1/64 dev eth0 nodad") }
-        try await fabric[1].isBack(to: before, within: commands.hasPrefix("nft") ? 3 : 1)
+        try await fabric[1].isBack(to: before, within: commands.hasPrefix("nft") ? 5 : 3)
         try TestHost.talk(fabric[1], fabric[2])
         try TestHost.talk(fabric[1], fabric[2], v6: true)
         try fabric[1].requireNoProblems()
