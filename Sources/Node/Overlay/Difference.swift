@@ -98,16 +98,17 @@ extension DevicePlan {
         guard link.isUp else { return [] }
         let found = kernel.addresses.values.filter { $0.link == link.index }
         var repairs: [Repair] = []
-        for address in found
-        where !addresses.contains(address.address) || address.prefixLength != address.address.bitWidth {
-            repairs.append(Repair(subject: .address(name, address.address), changes: [.deleteAddress(address)]))
-        }
+        // The new ones first: with the last address of a device go its routes.
         for address in addresses
         where !found.contains(where: { $0.address == address && $0.prefixLength == address.bitWidth }) {
             let isV6 = address.ipFamily == .v6
             let new = Address(
                 link: link.index, address: address, prefixLength: address.bitWidth, flags: isV6 ? .noDAD : [])
             repairs.append(Repair(subject: .address(name, address), changes: [.setAddress(new)]))
+        }
+        for address in found
+        where !addresses.contains(address.address) || address.prefixLength != address.address.bitWidth {
+            repairs.append(Repair(subject: .address(name, address.address), changes: [.deleteAddress(address)]))
         }
         return repairs
     }

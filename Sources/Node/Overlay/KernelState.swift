@@ -137,8 +137,10 @@ extension KernelState {
             addresses[AddressKey(address)] = nil
             foreignRoutes = foreignRoutes.filter { $0.value.source != address.address || $0.value.link != address.link }
             // With an interface's last IPv4 address go its routes, without a word (fib_disable_ip).
+            // Ours are doubted whenever one goes: another may have come since.
             let isLast = !addresses.keys.contains { $0.link == address.link && $0.address.ipFamily == .v4 }
-            if isLast { forgetIPv4Routes(over: address.link) }
+            if isLast { forgetForeignIPv4Routes(over: address.link) }
+            if address.address.ipFamily == .v4 { doubtRoutes(over: address.link) }
         case .route(let route): changed(route)
         case .routeGone(let route): gone(route)
         case .neighbour(let neighbour):
@@ -169,7 +171,10 @@ extension KernelState {
     private mutating func changed(_ link: Link) {
         let before = links.updateValue(link, forKey: link.index)
         if before == link { return }
-        if before?.isUp == true && !link.isUp { forgetIPv4Routes(over: link.index) }
+        if before?.isUp == true && !link.isUp {
+            forgetForeignIPv4Routes(over: link.index)
+            doubtRoutes(over: link.index)
+        }
         // It was not one of ours until now: what it has was not listened to.
         if before.map(Self.isOurs) == false && Self.isOurs(link) { doubts.formUnion([.neighbours, .forwarding]) }
     }
@@ -182,12 +187,15 @@ extension KernelState {
             forwarding = forwarding.filter { $0.value.first?.link != link.index }
         }
         foreignRoutes = foreignRoutes.filter { $0.value.link != link.index }
-        forgetIPv4Routes(over: link.index)
+        doubtRoutes(over: link.index)
     }
 
     /// IPv4 routes go without a word when their interface goes or is set down (fib_sync_down_dev).
-    private mutating func forgetIPv4Routes(over link: Int32) {
+    private mutating func forgetForeignIPv4Routes(over link: Int32) {
         foreignRoutes = foreignRoutes.filter { $0.value.link != link || $0.key.destination.address.ipFamily == .v6 }
+    }
+
+    private mutating func doubtRoutes(over link: Int32) {
         if routes.values.contains(where: { $0.contains { $0.link == link } }) { doubts.insert(.routes) }
     }
 
