@@ -127,7 +127,11 @@ let package = Package(
         tests("API", "Manifests"),
         tests("Node", "ContainerRuntime", ["TestSupport", "Cgroups", "CPodinit", "Linux"]),
         tests("Node", "Images", ["TestSupport", "OCI", "Linux", "CLinux", "JSONTree"] + nio.prefix(1)),
-        tests("Node", "PodNetwork", ["TestSupport", "Netlink"]),
+        // What the tests of PodNetwork kill at random moments.
+        .executableTarget(
+            name: "PodNetworkChurn", dependencies: ["Linux", "Netlink", "PodNetwork"],
+            path: "Tests/Node/PodNetworkChurn", swiftSettings: strict),
+        tests("Node", "PodNetwork", ["TestSupport", "Netlink", "PodNetworkChurn"]),
         tests("Node", "CNI", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree", "PodNetwork"]),
         tests("Node", "Overlay", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),
         tests("Node", "ServiceProxy", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree"]),

@@ -239,7 +239,7 @@ public struct SwiftletPlugin {
             guard fileExists(directory + "/node.json") else {
                 throw CNIError(.invalidConfiguration, "no network of swiftlet-cni", details: directory)
             }
-            try PodNetwork.removeEverything(directory: directory)
+            try PodNetwork.removeEverything(directory: directory, waits: true)
         } catch {
             throw CNIError(network: error)
         }

@@ -10,7 +10,7 @@ import Netlink
 /// pods do not outlive the host, so after a power loss there is nothing that a lost or torn lease could mislead.
 ///
 /// Opening lists the directory and reads no file: an owner that lives for one request (a CNI plugin) reads what it needs.
-struct AddressLeases: ~Copyable, Sendable {
+package struct AddressLeases: ~Copyable, Sendable {
     /// One file. `lease` is nil until it was read, and for good where it is no whole lease.
     private struct Entry: Sendable {
         let addresses: [String]
@@ -35,7 +35,7 @@ struct AddressLeases: ~Copyable, Sendable {
 
     /// Takes over the leases below `directory`, which is made if it is missing. With `waits` an owner that is there is
     /// waited for.
-    static func open(
+    package static func open(
         _ directory: String, configuration: PodNetworkConfiguration, waits: Bool = false
     ) throws(PodNetworkError) -> AddressLeases {
         let lock = try lockPodNetwork(directory, waits: waits)
@@ -107,7 +107,7 @@ struct AddressLeases: ~Copyable, Sendable {
     }
 
     /// Every lease, by address.
-    mutating func all() throws(PodNetworkError) -> [Lease] {
+    package mutating func all() throws(PodNetworkError) -> [Lease] {
         var leases: [Lease] = []
         leases.reserveCapacity(entries.count)
         for file in entries.keys { if let lease = try read(file) { leases.append(lease) } }
@@ -115,7 +115,7 @@ struct AddressLeases: ~Copyable, Sendable {
     }
 
     /// The lease of a pod; nil if it has none.
-    mutating func lease(uid: String) throws(PodNetworkError) -> Lease? {
+    package mutating func lease(uid: String) throws(PodNetworkError) -> Lease? {
         if let file = byInterface[configuration.interfaceName(of: uid)], let lease = try read(file), lease.uid == uid {
             return lease
         }
@@ -135,7 +135,7 @@ struct AddressLeases: ~Copyable, Sendable {
     }
 
     /// Writes a lease of the addresses that `request` names, and of the next free ones otherwise.
-    mutating func acquire(
+    package mutating func acquire(
         uid: String, name: String, request: PodNetworkRequest = PodNetworkRequest()
     ) throws(PodNetworkError) -> Lease {
         let interface = configuration.interfaceName(of: uid)
@@ -202,7 +202,7 @@ struct AddressLeases: ~Copyable, Sendable {
     }
 
     /// Lets the addresses go. Fine if the pod does not have them any more.
-    mutating func release(_ lease: Lease) throws(SystemError) {
+    package mutating func release(_ lease: Lease) throws(SystemError) {
         guard let file = byInterface[lease.interface], let entry = entries[file], entry.lease?.uid == lease.uid,
             entry.lease?.addresses == lease.addresses
         else { return }
@@ -274,8 +274,8 @@ extension AddressLeases {
     }
 
     private func isFree(_ block: AddressBlock, _ offset: UInt32) -> Bool {
-        // The last one is an IPv4 network's broadcast address; of IPv6 there are enough.
-        guard offset >= 2, offset < block.count - 1 else { return false }
+        // The last one is an IPv4 network's broadcast address.
+        guard offset >= 2, !block.cidr.isIPv4 || offset < block.count - 1 else { return false }
         return !taken.contains(block[offset].description)
     }
 

@@ -5,8 +5,9 @@ import Netlink
 /// What all pods of the host share: the node's own addresses, routes for addresses that no pod has, the bridge.
 extension HostLinks {
     /// Throws if somebody else's network on this host shares addresses with a pod CIDR. `former` is what an earlier
-    /// configuration had.
-    mutating func checkForOverlap(former: NodeRecord?) throws(PodNetworkError) {
+    /// configuration had. Where there are no other pod networks (`isAlone`), all that looks like one's is this one's own,
+    /// though nothing on disk may say so any more.
+    mutating func checkForOverlap(former: NodeRecord?, isAlone: Bool) throws(PodNetworkError) {
         let own = configuration.podCIDRs + (former?.podCIDRs ?? [])
         let bridges = Set([configuration.mode.bridge, former?.bridge].compactMap(\.self))
         let links: [Int32: Link]
@@ -36,16 +37,17 @@ extension HostLinks {
             }
             for route in found where cidr.overlaps(route.destination) {
                 if route.link.map(bridgeIndices.contains) ?? false { continue }
-                try checkForOverlap(cidr, route, own)
+                if route.origin != PodNetworkConfiguration.routeProtocol {
+                    try checkForOverlap(cidr, route, own)
+                } else if route.kind == .unreachable, !isAlone {
+                    let isOurs = former?.podCIDRs.contains { $0.overlaps(route.destination) } ?? false
+                    if !isOurs { throw .podCIDRInUse(cidr, by: "another pod network has \(route.destination)") }
+                }
             }
         }
     }
 
     private func checkForOverlap(_ cidr: CIDR, _ route: Route, _ own: [CIDR]) throws(PodNetworkError) {
-        if route.origin == PodNetworkConfiguration.routeProtocol {
-            guard route.kind == .unreachable, !own.contains(where: { $0.overlaps(route.destination) }) else { return }
-            throw .podCIDRInUse(cidr, by: "another pod network has \(route.destination)")
-        }
         guard route.destination.prefixLength >= cidr.prefixLength, route.kind == .unicast,
             !own.contains(where: {
                 route.destination == CIDR($0.address) || route.destination == CIDR(AddressBlock($0).node)
@@ -94,7 +96,10 @@ extension HostLinks {
     /// A bridge has the address itself, as the gateway, and its network's route.
     var nodeChanges: [Change] {
         var changes: [Change] = [.changeLink(.index(1), LinkChange(isUp: true))]
-        changes += configuration.blocks.map { .setAddress(nodeAddress($0)) }
+        for block in configuration.blocks {
+            if !block.cidr.isIPv4 { changes.append(.setRoute(PodLink.localRoute(block.node, bridge ?? 1))) }
+            changes.append(.setAddress(nodeAddress(block)))
+        }
         if let bridge {
             // As soon as there is something to answer; IPv6 host ports of ::1 need the second.
             if configuration.podCIDRs.contains(where: { !$0.isIPv4 }) {
@@ -134,8 +139,11 @@ extension HostLinks {
             changes.append(.deleteAddress(address))
         }
         let fallbacks = bridge == nil ? Set(configuration.podCIDRs) : []
+        let local = bridge == nil ? Set(configuration.blocks.map { CIDR($0.node) }) : []
         for route in try routes.routes(origin: PodNetworkConfiguration.routeProtocol)
-        where route.kind == .unreachable && !fallbacks.contains(route.destination) {
+        where (route.kind == .unreachable && !fallbacks.contains(route.destination))
+            || (route.kind == .local && route.link == 1 && !local.contains(route.destination))
+        {
             let own = configuration.podCIDRs + (former?.podCIDRs ?? [])
             if own.contains(where: { $0.overlaps(route.destination) }) { changes.append(.deleteRoute(route)) }
         }
@@ -183,9 +191,10 @@ extension HostLinks {
                 throw PodNetworkError.bridgeInUse(
                     name, link.kind == "bridge" ? "not made by this pod network" : "the name of another interface")
             }
-            try routes.apply([
-                .changeLink(.index(link.index), bridgeSettings)
-            ])
+            var settings = bridgeSettings
+            // A change to another, even to the same, has the kernel forget who is where.
+            if link.mac == settings.mac { settings.mac = nil }
+            try routes.apply([.changeLink(.index(link.index), settings)])
             return link.index
         }
         // Nobody has to ask a bridge that knows who is where who listens to multicast.

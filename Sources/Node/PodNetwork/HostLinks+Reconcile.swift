@@ -91,7 +91,8 @@ extension HostLinks {
         let ours = Set(
             view.links.filter { Lease.uid(inAlias: $0.alias, owner: configuration.owner) != nil }.map(\.index))
         return view.routes.filter { route in
-            guard let link = route.link, route.kind == .unicast || route.kind == .local,
+            // The node's own addresses lie on lo, or on the bridge.
+            guard let link = route.link, route.kind == .unicast || route.kind == .local, link != 1, link != bridge,
                 ours.contains(link) || configuration.podCIDRs.contains(where: { $0.overlaps(route.destination) })
             else { return false }
             return !wanted.contains(Place(route.destination.address, link))

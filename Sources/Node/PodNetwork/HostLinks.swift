@@ -47,7 +47,8 @@ struct HostLinks: ~Copyable, Sendable {
         let failures = try socket.attempt(changes)
         guard let failure = failures.lazy.compactMap(\.self).first else { return }
         // Interfaces may come without IPv6 (net.ipv6.conf.default.disable_ipv6), as some runtimes' sandboxes have it.
-        guard failure.errno == EACCES, failure.operation == "set address" else { throw failure }
+        let isOff = failure.errno == EACCES || failure.message?.hasPrefix("IPv6 is disabled") ?? false
+        guard isOff else { throw failure }
         let copy = OwnedDescriptor(owning: try check(fcntl(namespace, F_DUPFD_CLOEXEC, 3), "fcntl"))
         try NetworkSetting("net/ipv6/conf/\(interface)/disable_ipv6").set("0", in: copy)
         try socket.apply(changes)

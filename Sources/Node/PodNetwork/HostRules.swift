@@ -48,6 +48,14 @@ struct HostRules: ~Copyable, Sendable {
         return rules.configuration.tables.allSatisfy(names.contains)
     }
 
+    /// Whether there are tables of no other pod network.
+    mutating func areAlone() throws(NFTablesError) -> Bool {
+        let others = PodNetworkConfiguration.otherTables + [rules.configuration.owner]
+        return try !socket.tableNames().contains { table in
+            table.name.hasPrefix("swiftlet-") && !others.contains(String(table.name.dropFirst("swiftlet-".count)))
+        }
+    }
+
     /// Adds one pod's elements. Where the tables are not as they were left, they are made anew from `all`, which include
     /// the pod.
     mutating func add(_ lease: Lease, all: () throws -> [Lease]) throws {

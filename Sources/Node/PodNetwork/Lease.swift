@@ -4,10 +4,10 @@ import NFTables
 import Netlink
 
 /// Who has which addresses, and with them an interface and host ports: what has to be known to take all of it back.
-struct Lease: Sendable, Hashable {
+package struct Lease: Sendable, Hashable {
     /// One or two, in the order in which the pod lists them.
-    var addresses: [IPAddress]
-    var uid: String
+    package var addresses: [IPAddress]
+    package var uid: String
     /// `namespace/name`, for people.
     var name: String
     /// The host's end of the pod's link.

@@ -40,10 +40,11 @@ struct NodeSetup {
         return former == finished
     }
 
-    mutating func run(_ links: inout HostLinks) throws {
+    /// - Parameter isAlone: there is no other pod network.
+    mutating func run(_ links: inout HostLinks, isAlone: Bool) throws {
         let namespace = try links.namespace.duplicate()
         if let cidr = configuration.podCIDRs.first(where: { !$0.isIPv4 }) { try checkIPv6(cidr, namespace) }
-        try links.checkForOverlap(former: former)
+        try links.checkForOverlap(former: former, isAlone: isAlone)
         // Before the first change: what is not recorded could not be taken back.
         try record.write(to: directory)
         try links.prepare(former: former)
@@ -114,12 +115,12 @@ struct NodeSetup {
 extension PodNetwork {
     /// Removes all that this module made in `networkNamespace` and in `directory`, and puts settings of the host's back as
     /// they were found, unless another pod network or an overlay needs them still. Needs no configuration. Fine where
-    /// nothing is. No ``PodNetwork`` may be using the directory.
+    /// nothing is. No ``PodNetwork`` may be using the directory; with `waits` a brief one's end is waited for.
     public static func removeEverything(
-        directory: String, in networkNamespace: borrowing OwnedDescriptor
+        directory: String, in networkNamespace: borrowing OwnedDescriptor, waits: Bool = false
     ) throws(PodNetworkError) {
         do {
-            let lock = try lockPodNetwork(directory)
+            let lock = try lockPodNetwork(directory, waits: waits)
             let record = try NodeRecord.read(from: directory)
             // Any valid CIDR: only what is there is asked.
             let configuration = PodNetworkConfiguration(
@@ -136,9 +137,9 @@ extension PodNetwork {
         }
     }
 
-    /// As ``removeEverything(directory:in:)``, in the caller's network namespace.
-    public static func removeEverything(directory: String) throws(PodNetworkError) {
-        try removeEverything(directory: directory, in: try currentNamespace())
+    /// As ``removeEverything(directory:in:waits:)``, in the caller's network namespace.
+    public static func removeEverything(directory: String, waits: Bool = false) throws(PodNetworkError) {
+        try removeEverything(directory: directory, in: try currentNamespace(), waits: waits)
     }
 
     private static func restore(

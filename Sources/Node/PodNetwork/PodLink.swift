@@ -34,7 +34,8 @@ struct PodLink {
         // checked, so pods do not ask each other.
         let isOnNetwork = bridge != nil && address.isIPv4
         let length = isOnNetwork ? configuration.block(of: address)?.cidr.prefixLength : nil
-        return [
+        let atOnce = address.isIPv4 ? [] : [Change.setRoute(Self.localRoute(address, link))]
+        return atOnce + [
             .setNeighbour(Neighbour(link: link, address: gateway, mac: PodNetworkConfiguration.gatewayMAC)),
             .setAddress(
                 Address(
@@ -45,6 +46,15 @@ struct PodLink {
                     to: address.isIPv4 ? .everyIPv4 : .everyIPv6, gateway: gateway, isOnLink: !isOnNetwork, link: link,
                     origin: PodNetworkConfiguration.routeProtocol)),
         ]
+    }
+
+    /// The kernel hears of an IPv6 address of its own by way of a work queue, some milliseconds late even without
+    /// duplicate address detection (addrconf_dad_work), and drops until then what is sent to it. A route of the same
+    /// meaning counts at once.
+    static func localRoute(_ address: IPAddress, _ link: Int32) -> Route {
+        Route(
+            to: CIDR(address), kind: .local, link: link, table: 255, origin: PodNetworkConfiguration.routeProtocol,
+            metric: 1024)
     }
 
     /// What brings a pod that runs to what ``podChanges(link:)`` would make now.

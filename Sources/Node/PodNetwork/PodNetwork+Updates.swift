@@ -61,7 +61,7 @@ extension PodNetworkState {
         adopt(wanted)
         do {
             var setup = try NodeSetup(directory: directory, configuration: wanted)
-            try setup.run(&links)
+            try setup.run(&links, isAlone: try rules.areAlone())
             try setup.finish()
         } catch {
             adopt(former)

@@ -42,7 +42,7 @@ public final class PodNetwork: Sendable {
 
     /// Takes over the pod network of `networkNamespace`: reads the leases in `directory`, sets up the node's addresses,
     /// the routes for addresses that no pod has and the nftables tables, and switches forwarding on (recorded, see
-    /// ``removeEverything(directory:in:)``). Pods that are attached stay so. Follow with ``reconcile(live:)``.
+    /// ``removeEverything(directory:in:waits:)``). Pods that are attached stay so. Follow with ``reconcile(live:)``.
     ///
     /// Owns `directory` (made if missing) as long as the value lives; a second owner fails.
     /// - Parameter isBrief: for an owner that lives for one request (a CNI plugin). It waits for another owner to end, and
@@ -61,7 +61,7 @@ public final class PodNetwork: Sendable {
             if isBrief, setup.isDone, try links.adopt() {
                 if try !rules.areThere() { try rules.synchronise(with: try leases.all()) }
             } else {
-                try setup.run(&links)
+                try setup.run(&links, isAlone: try rules.areAlone())
                 try rules.synchronise(with: try leases.all())
                 try setup.finish()
             }

@@ -64,6 +64,9 @@ public struct PodNetworkConfiguration: Sendable, Hashable {
         return families.map { TableName($0, "swiftlet-\(owner)") }
     }
 
+    /// What follows `swiftlet-` in the names of tables of other modules.
+    static let otherTables = ["proxy", "overlay", "policy"]
+
     var blocks: [AddressBlock] { podCIDRs.map(AddressBlock.init) }
 
     /// The CIDR of the address's family.
@@ -149,7 +152,7 @@ extension PodNetworkConfiguration {
         guard (1...32).contains(owner.utf8.count), isOwnerPlain else {
             throw .invalidConfiguration("owner '\(owner)': need 1 to 32 of a-z, 0-9 and -")
         }
-        guard !["pod", "proxy", "overlay", "policy"].contains(owner) else {
+        guard owner != "pod", !Self.otherTables.contains(owner) else {
             throw .invalidConfiguration("owner '\(owner)': Swiftlet uses this name for something else")
         }
         if let bridge = mode.bridge {

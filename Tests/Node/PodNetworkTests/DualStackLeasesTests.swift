@@ -33,8 +33,8 @@ import Testing
     @Test("IPv6 alone works as IPv4 alone does")
     func ipv6Alone() throws {
         var leases = try open("fd42:1::/120")
-        let given = try (0..<253).map { texts(try leases.acquire(uid: "u\($0)", name: "n"))[0] }
-        #expect(given.first == "fd42:1::2" && given.last == "fd42:1::fe" && Set(given).count == 253)
+        let given = try (0..<254).map { texts(try leases.acquire(uid: "u\($0)", name: "n"))[0] }
+        #expect(given.first == "fd42:1::2" && given.last == "fd42:1::ff" && Set(given).count == 254)
         let error = try #require(throws: PodNetworkError.self) { _ = try leases.acquire(uid: "one more", name: "n") }
         #expect("\(error)" == "pod CIDR fd42:1::/120 has no free address")
     }

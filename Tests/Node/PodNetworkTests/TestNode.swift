@@ -62,10 +62,36 @@ final class TestNode {
     }
 
     /// As if the agent had been killed and started again.
-    func restart(networks: [String]? = nil) throws {
+    func restart(networks: [String]? = nil, mode: PodNetworkMode? = nil) throws {
         owner = nil
+        if let mode { configuration.mode = mode }
         if let networks { configuration.podCIDRs = try networks.map { try #require(CIDR($0)) } }
-        owner = try PodNetwork(configuration: configuration, directory: directory, in: namespace.descriptor)
+        for _ in 0..<100 {
+            // What another test starts has this test's lock for a moment, until it becomes another program.
+            _ = try FileLock(directory + "/lock", wait: true)
+            do {
+                owner = try PodNetwork(configuration: configuration, directory: directory, in: namespace.descriptor)
+                return
+            } catch {
+                guard case .directoryInUse = error else { throw error }
+            }
+        }
+    }
+
+    /// Nobody owns it until ``restart(networks:mode:)``.
+    func close() { owner = nil }
+
+    /// The present one.
+    var mtu: UInt32? { owner?.configuration.mtu }
+
+    /// Gives the outside routes to the pods, so that what they send in their own name is answered.
+    func letOutsideReachPods() throws {
+        var far = try RouteSocket(in: outside.descriptor)
+        let link = try #require(try far.link(.name("out0"))).index
+        for cidr in configuration.podCIDRs {
+            let gateway = IPAddress(cidr.address.bitWidth == 32 ? Self.address : Self.address6)
+            try far.apply([.setRoute(Route(to: cidr, gateway: gateway, link: link))])
+        }
     }
 
     func routes() throws -> RouteSocket { try RouteSocket(in: namespace.descriptor) }
@@ -81,7 +107,9 @@ final class TestNode {
         for address in try socket.addresses() where !own.contains(where: { $0.contains(address.address) }) {
             entries.insert("address \(address)")
         }
-        for route in try socket.routes() where !own.contains(where: { $0.contains(route.destination.address) }) {
+        let uplink = try #require(try socket.link(.name("up0"))).index
+        for route in try socket.routes()
+        where route.link != uplink && !own.contains(where: { $0.contains(route.destination.address) }) {
             entries.insert("route \(route) \(route.origin.rawValue)")
         }
         for neighbour in try socket.neighbours() where neighbour.state == .permanent {

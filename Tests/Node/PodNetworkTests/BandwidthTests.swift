@@ -1,0 +1,109 @@
+import Glibc
+import Linux
+import Netlink
+import TestSupport
+import Testing
+
+@testable import PodNetwork
+
+/// How fast pods may be.
+@Suite struct BandwidthTests {
+    let node: TestNode
+
+    init() throws { node = try TestNode() }
+
+    /// Bits per second that `sender` gets to a listener in `receiver`, over what follows after the first burst.
+    private func rate(from sender: TestNamespace, to receiver: TestNamespace, _ address: String, bytes: Int) throws
+        -> Double
+    {
+        let listener = try receiver.listen(on: "0.0.0.0", port: 5000)
+        let out = try sender.connect(to: address, port: 5000)
+        let (connection, _) = try listener.accept()
+        let chunk = [UInt8](repeating: 7, count: 16 << 10)
+        let number = out.descriptor.number
+        let writer = Thread {
+            var left = bytes
+            while left > 0 {
+                let count = Glibc.send(number, chunk, min(left, chunk.count), Int32(MSG_NOSIGNAL))
+                if count <= 0 { return }
+                left -= count
+            }
+        }
+        defer { writer.join() }
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        var (received, start, skipped) = (0, 0.0, 0)
+        while received < bytes {
+            let count = recv(connection.descriptor.number, &buffer, buffer.count, 0)
+            try check(count, "recv")
+            received += count
+            // The bucket is full at first: what it holds is not the rate.
+            if start == 0, received >= bytes / 4 { (start, skipped) = (seconds(), received) }
+        }
+        return Double(received - skipped) * 8 / (seconds() - start)
+    }
+
+    @Test("A pod receives and sends as fast as it may, not faster", .timeLimit(.minutes(1)))
+    func measured() throws {
+        let (slow, free) = (try TestPod("slow"), try TestPod("free"))
+        // 8 and 16 Mbit/s: 600 KB take half a second and a quarter of one, whatever the machine does.
+        let limited = try node.attach(slow, .init(ingressBandwidth: 8_000_000, egressBandwidth: 16_000_000))
+        let other = try node.attach(free, .init())
+        let to = try rate(from: free.namespace, to: slow.namespace, "\(limited.address)", bytes: 600_000)
+        let from = try rate(from: slow.namespace, to: free.namespace, "\(other.address)", bytes: 1_200_000)
+        // Headers count too, so what arrives is less than the rate; a late timer makes it less still.
+        #expect((4_000_000...8_400_000).contains(to), "\(to) bit/s to the pod")
+        #expect((8_000_000...16_800_000).contains(from), "\(from) bit/s from the pod")
+        let unlimited = try rate(from: free.namespace, to: node.namespace, "10.88.0.1", bytes: 4_000_000)
+        #expect(unlimited > 50_000_000, "\(unlimited) bit/s without limit")
+    }
+
+    @Test("Both queues are there, and stay right when the pod is refreshed")
+    func queues() throws {
+        let pod = try TestPod("web")
+        let result = try node.attach(pod, .init(ingressBandwidth: 10_000_000, egressBandwidth: 40_000_000_000))
+        var inside = try RouteSocket(in: pod.namespace.descriptor)
+        var host = try node.routes()
+        let eth0 = try #require(try inside.link(.name("eth0"))).index
+        let end = try #require(try host.link(.name(result.hostInterface))).index
+        for _ in 0..<2 {
+            let ingress = try #require(try host.rootQdisc(of: end)?.tokenBucket)
+            #expect(ingress.isAsListed(for: TokenBucket(bitsPerSecond: 10_000_000)) && ingress.rate == 1_250_000)
+            // More than fits into 32 bits.
+            let egress = try #require(try inside.rootQdisc(of: eth0)?.tokenBucket)
+            #expect(egress.isAsListed(for: TokenBucket(bitsPerSecond: 40_000_000_000)) && egress.rate == 5_000_000_000)
+            try inside.apply([.deleteRootQdisc(eth0)])
+            try node.network.refresh(uid: pod.uid, routeSocket: pod.socket.descriptor)
+        }
+        for rate: UInt64 in [0, 999, 1_000_000_000_000_001] {
+            #expect(throws: PodNetworkError.self) { try node.attach(pod, .init(egressBandwidth: rate)) }
+        }
+    }
+}
+
+private func seconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
+
+/// A thread that blocks in system calls, and can be waited for.
+private struct Thread {
+    private let id: pthread_t
+
+    init(_ body: @escaping @Sendable () -> Void) {
+        final class Work: Sendable {
+            let body: @Sendable () -> Void
+            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+        }
+        var id = pthread_t()
+        pthread_create(
+            &id, nil,
+            { context in
+                if let context { Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body() }
+                return nil
+            }, Unmanaged.passRetained(Work(body)).toOpaque())
+        self.id = id
+    }
+
+    func join() { pthread_join(id, nil) }
+}
