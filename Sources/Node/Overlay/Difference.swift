@@ -49,7 +49,8 @@ extension Plan {
                             subject: isKnown ? .device(device.name) : .settings(device.name),
                             changes: [.changeLink(.index(link.index), change)]))
                 }
-                repairs += device.addressRepairs(link, kernel)
+                // Its settings decide whether it may have addresses of IPv6.
+                if isKnown { repairs += device.addressRepairs(link, kernel) }
             } else if let other = kernel.links.values.first(where: { device.excludes($0) }) {
                 problems.append(.networkInUse(device, by: other, configuration))
             } else {

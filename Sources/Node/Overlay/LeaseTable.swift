@@ -40,15 +40,13 @@ struct LeaseTable: Sendable {
             return
         }
         var lease = lease
-        let asked = lease.podCIDRs
-        lease.podCIDRs = []
-        for cidr in asked {
-            if let problem = take(cidr, for: lease) {
-                problems.append(OverlayProblem(.lease, lease.name, "node \(lease.name): \(problem): left out"))
-            } else {
-                lease.podCIDRs.append(cidr)
-            }
+        var refused: [CIDR] = []
+        for (index, cidr) in lease.podCIDRs.enumerated() {
+            guard let problem = take(cidr, at: index, of: lease) else { continue }
+            problems.append(OverlayProblem(.lease, lease.name, "node \(lease.name): \(problem): left out"))
+            refused.append(cidr)
         }
+        if !refused.isEmpty { lease.podCIDRs.removeAll(where: refused.contains) }
         for family in IPFamily.allCases {
             guard let address = lease.publicAddress(family) else { continue }
             publicAddresses[address] = lease.name
@@ -74,9 +72,11 @@ struct LeaseTable: Sendable {
     }
 
     /// Notes the network, or says why it cannot be used.
-    private mutating func take(_ cidr: CIDR, for lease: NodeLease) -> String? {
+    private mutating func take(_ cidr: CIDR, at index: Int, of lease: NodeLease) -> String? {
         let family = cidr.address.ipFamily
-        if let first = lease.podCIDR(family) { return "a second \(family) pod network \(cidr) beside \(first)" }
+        if let first = lease.podCIDRs[..<index].first(where: { $0.address.ipFamily == family }) {
+            return "a second \(family) pod network \(cidr) beside \(first)"
+        }
         let lengths = family == .v4 ? 8...30 : 16...126
         guard lengths.contains(cidr.prefixLength) else {
             return "pod network \(cidr): need /\(lengths.lowerBound) to /\(lengths.upperBound)"
@@ -92,7 +92,8 @@ struct LeaseTable: Sendable {
 
     /// Packets to a public address inside of a pod network would be encapsulated again, and again.
     private mutating func refuseNetworksWithPublicAddresses() {
-        for (address, name) in publicAddresses {
+        let inside = publicAddresses.filter { networks[$0.key.ipFamily.index].item(containing: $0.key) != nil }
+        for (address, name) in inside.sorted(by: { $0.key.number < $1.key.number }) {
             let family = address.ipFamily
             guard let found = networks[family.index].item(containing: address) else { continue }
             let refused = found.owner == ownName ? name : found.owner

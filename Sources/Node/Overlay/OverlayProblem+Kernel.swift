@@ -22,7 +22,7 @@ extension NetlinkError {
                 return OverlayProblem(
                     .inUse, name,
                     "UDP port \(port) is in use by another program or tunnel (ss -ulnp 'sport = \(port)'): stop it, or "
-                        + "choose another port on all nodes; \(self)")
+                        + "choose another port on all nodes")
             case EEXIST:
                 return OverlayProblem(
                     .inUse, name,

@@ -194,8 +194,9 @@ extension OverlayWorker {
         case .changeLink(.index(let index), _):
             guard let name = kernel.links[index]?.name, known.insert(index).inserted else { return }
             known = known.filter { kernel.links[$0] != nil }
-            // No router's word counts on a device that has none. A kernel without IPv6 has no such files.
-            for setting in ["accept_ra", "autoconf"] {
+            // IPv6 even where new interfaces have none, but no router's word, for there is none on this link. A kernel
+            // without IPv6 has no such files.
+            for setting in ["disable_ipv6", "accept_ra", "autoconf"] {
                 try? NetworkSetting("net/ipv6/conf/\(name)/\(setting)").set("0", in: namespace.descriptor)
             }
         default: break
