@@ -273,14 +273,16 @@ class Table:
         return "" if value in ("", 0, False) else str(value)
 
     def zero(self, message, name, label, notation, required, default):
-        """`?` where zero is a value (a pointer); `empty` for lists that are written though empty, but not required."""
+        """`?` for pointers: where zero is a value, and for objects, which are written though they are empty otherwise;
+        `empty` for lists that are written though empty, but not required."""
         pointer, written = self.facts.go[message][name]
         scalar = label == "optional" and notation in ("string", "bool", "int32", "int64", "double")
         if required and not written:
             self.fail(f"{message}.{name}: required, but left out when empty")
         if written and not required and scalar and not pointer and default != "":
             self.fail(f"{message}.{name}: written when zero, but not required")
-        return ["?"] * (pointer and scalar) + ["empty"] * (written and not required and label == "repeated")
+        is_object = label == "optional" and notation[0].isupper() or "." in notation
+        return ["?"] * (pointer and (scalar or is_object and label == "optional")) + ["empty"] * (written and not required and label == "repeated")
 
     def patch(self, message, name, schema):
         strategy, key = schema.get("x-kubernetes-patch-strategy"), schema.get("x-kubernetes-patch-merge-key")

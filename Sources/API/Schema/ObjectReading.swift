@@ -50,9 +50,10 @@ extension ObjectType {
 
     /// Reads a JSON text as an object of this type.
     ///
-    /// - Parameter fillsDefaults: Whether fields are filled in for which the table has a value (`protocol: TCP`).
+    /// - Parameter completes: Whether to fill in what a stored object has always: fields for which the table has a value
+    ///   (`protocol: TCP`), objects and required scalars that Go writes though they are empty (`resources: {}`).
     /// - Throws: where the text is no JSON, or a value is of a wrong type.
-    public func read(json: [UInt8], fillsDefaults: Bool = false) throws(ReadError) -> ReadObject {
+    public func read(json: [UInt8], completes: Bool = false) throws(ReadError) -> ReadObject {
         let tree: JSONValue
         var duplicates: [JSONDuplicate] = []
         do throws(JSONError) {
@@ -65,7 +66,7 @@ extension ObjectType {
                 throw .syntax(error)
             }
         }
-        let object = try read(tree, fillsDefaults: fillsDefaults)
+        let object = try read(tree, completes: completes)
         if duplicates.isEmpty { return object }
         return ReadObject(value: object.value, findings: Self.merged(duplicates, object.findings, json))
     }
@@ -82,8 +83,8 @@ extension ObjectType {
     }
 
     /// Reads a value as an object of this type.
-    public func read(_ value: JSONValue, fillsDefaults: Bool = false) throws(ReadError) -> ReadObject {
-        var reader = ObjectReader(fillsDefaults: fillsDefaults)
+    public func read(_ value: JSONValue, completes: Bool = false) throws(ReadError) -> ReadObject {
+        var reader = ObjectReader(completes: completes)
         do throws(FieldError) {
             let changed = try reader.object(value, self)
             return ReadObject(value: changed ?? value, findings: reader.findings)
@@ -109,12 +110,12 @@ public enum ReadError: Error, Hashable, Sendable, CustomStringConvertible {
 /// Walks a value along its type. Each step gives the value as it is kept, or nil where it stays as it is: most objects
 /// are sound, and copying them would cost more than looking at them.
 private struct ObjectReader {
-    let fillsDefaults: Bool
+    let completes: Bool
     var findings: [FieldFinding] = []
     /// Where the reader is. A list of steps, so that the path costs nothing until it is told.
     private var steps: [JSONPath.Step] = []
 
-    init(fillsDefaults: Bool) { self.fillsDefaults = fillsDefaults }
+    init(completes: Bool) { self.completes = completes }
 
     private var path: JSONPath { JSONPath(steps) }
 
@@ -138,10 +139,10 @@ private struct ObjectReader {
                 steps.removeLast()
             }
         }
-        let missing = fillsDefaults ? type.defaulted.filter { object[$0.name] == nil } : []
+        let missing = completes ? type.completions.filter { object[$0.field.name]?.isNull ?? true } : []
         if changes.isEmpty, missing.isEmpty { return nil }
         var result = object.applying(changes)
-        for field in missing { result[field.name] = field.defaultValue }
+        for (field, value) in missing { result[field.name] = value }
         return .object(result)
     }
 

@@ -14,8 +14,9 @@ public final class ObjectType: Sendable {
     public let unknownFields: UnknownFields
     /// By protobuf number; the first is no field.
     let wire: [WireField]
-    /// The fields that are filled in where they are absent: with something else than zero.
-    let defaulted: [Field]
+    /// What is filled in where it is absent: the fields that have a default, and those that Go writes always.
+    var completions: [(field: Field, value: JSONValue)] { completed.value }
+    private let completed: Completions
     private let places: [String: Int]
 
     /// What becomes of members that are no field of the type.
@@ -37,7 +38,7 @@ public final class ObjectType: Sendable {
         self.wire = wire
         self.isAtomic = isAtomic
         self.unknownFields = unknownFields
-        defaulted = fields.filter { $0.defaultValue != nil && $0.defaultValue != $0.kind.zero }
+        completed = Completions(fields)
         places = Dictionary(fields.enumerated().map { ($0.element.name, $0.offset) }) { first, _ in first }
     }
 
@@ -48,8 +49,30 @@ public final class ObjectType: Sendable {
         return fields[place].name.utf8.elementsEqual(name.utf8) ? fields[place] : nil
     }
 
+    /// The object of this type that nobody filled in: with the objects and scalars that are written always.
+    public var zero: JSONValue { .object(JSONObject(completions.map { ($0.field.name, $0.value) })) }
+
     /// `PodSpec` of `core.v1.PodSpec`
     public var shortName: Substring { name.split(separator: ".").last ?? Substring(name) }
+}
+
+/// What is filled into an object, worked out when it is first needed: types may contain themselves.
+private final class Completions: Sendable {
+    private let fields: [Field]
+    private let worked = AtomicLazyReference<Values>()
+
+    private final class Values: Sendable {
+        let values: [(field: Field, value: JSONValue)]
+        init(_ values: [(field: Field, value: JSONValue)]) { self.values = values }
+    }
+
+    init(_ fields: [Field]) { self.fields = fields }
+
+    var value: [(field: Field, value: JSONValue)] {
+        if let done = worked.load() { return done.values }
+        let values = fields.compactMap { field in field.completion.map { (field: field, value: $0) } }
+        return worked.storeIfNil(Values(values)).values
+    }
 }
 
 /// What a protobuf number of a message means.
@@ -76,10 +99,12 @@ public final class Field: Sendable {
     /// Whether zero, an empty list or an empty map says no more than absence, and is not stored (Go's `omitempty` on what
     /// is no pointer). Protobuf writes such fields always.
     public let omitsZero: Bool
+    /// Whether the value is written although nobody gave it: objects and required scalars that are no pointer in Go.
+    public let isAlwaysWritten: Bool
 
     public init(
         name: String, kind: FieldKind, number: Int = 0, isRequired: Bool = false, defaultValue: JSONValue? = nil,
-        patch: PatchStrategy = PatchStrategy(), omitsZero: Bool = false
+        patch: PatchStrategy = PatchStrategy(), omitsZero: Bool = false, isAlwaysWritten: Bool = false
     ) {
         self.name = name
         self.kind = kind
@@ -88,6 +113,15 @@ public final class Field: Sendable {
         self.defaultValue = defaultValue
         self.patch = patch
         self.omitsZero = omitsZero
+        self.isAlwaysWritten = isAlwaysWritten
+    }
+
+    /// What is filled in where the field is absent.
+    fileprivate var completion: JSONValue? {
+        if let defaultValue, defaultValue != kind.zero { return defaultValue }
+        guard isAlwaysWritten else { return nil }
+        if case .object(let reference) = kind { return reference.type.zero }
+        return kind.zero
     }
 
     /// Whether `value` is not stored.
@@ -174,6 +208,14 @@ extension FieldKind {
     var canOmitZero: Bool {
         switch self {
         case .string, .boolean, .int32, .int64, .double, .bytes, .list, .map, .wrapped: true
+        default: false
+        }
+    }
+
+    /// Whether Go has a plain scalar here, whose zero value JSON shows.
+    var isGoScalar: Bool {
+        switch self {
+        case .string, .boolean, .int32, .int64, .double: true
         default: false
         }
     }

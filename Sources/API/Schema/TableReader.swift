@@ -8,8 +8,8 @@
 // rawExtension json fieldsV1, the name of a type (with its section where that is another), [kind] a list, [kind]set,
 // [Type/key+key] a list whose elements are told apart by keys, {kind} a map, {kind}atomic, <kind> a list that protobuf
 // wraps in a message, Type|list, Type|bool and Type|strings for what may be something else than an object. Marks: `!`
-// required, `=value` the default (`=` alone: zero), `?` a pointer in Go: zero is a value, `empty` a list that is written
-// though it is empty, `merge` and `merge=key` a list that patches merge, `retainKeys`, `replace`.
+// required, `=value` the default (`=` alone: zero), `?` a pointer in Go: zero is a value, and an object is not
+// always there, `empty` a list that is written though it is empty, `merge` and `merge=key` a list that patches merge, `retainKeys`, `replace`.
 
 import JSONTree
 import Synchronization
@@ -130,6 +130,7 @@ struct TypeSource: Sendable {
         let kind = kind(cursor.word())
         var isRequired = false
         var keepsZero = false
+        var isPointer = false
         var defaultValue: JSONValue?
         var patch = PatchStrategy()
         while cursor.peek() == UInt8(ascii: " ") {
@@ -137,7 +138,8 @@ struct TypeSource: Sendable {
             switch mark {
             case "": break
             case "!": isRequired = true
-            case "?", "empty": keepsZero = true
+            case "?": isPointer = true
+            case "empty": keepsZero = true
             case "merge":
                 patch.mergesList = true
                 if case .list(_, .map(let keys)) = kind { patch.mergeKey = keys.first }
@@ -152,11 +154,13 @@ struct TypeSource: Sendable {
                 }
             }
         }
-        // A required scalar, or one whose default is zero, is written when it is zero.
-        let writesZero = isRequired || keepsZero || (defaultValue != nil && defaultValue == kind.zero)
+        // A required scalar, or one whose default is zero, is written when it is zero; an object, unless it is a pointer.
+        let writesZero = isRequired || (defaultValue != nil && defaultValue == kind.zero)
+        let isObject = if case .object = kind { true } else { false }
         return Field(
             name: name, kind: kind, number: number, isRequired: isRequired, defaultValue: defaultValue, patch: patch,
-            omitsZero: kind.canOmitZero && !writesZero)
+            omitsZero: kind.canOmitZero && !writesZero && !keepsZero && !isPointer,
+            isAlwaysWritten: !isPointer && (isObject || (writesZero && kind.isGoScalar)))
     }
 
     private func reference(_ name: String) -> TypeReference {

@@ -9,9 +9,9 @@ private func findings(_ text: String, _ type: String = "core.v1.Pod") throws -> 
     return try type.read(json: Array(text.utf8)).findings.map(\.description)
 }
 
-private func value(_ text: String, _ type: String = "core.v1.Pod", fillsDefaults: Bool = false) throws -> JSONValue {
+private func value(_ text: String, _ type: String = "core.v1.Pod", completes: Bool = false) throws -> JSONValue {
     let type = try #require(Schema.kubernetes.type(named: type))
-    return try type.read(json: Array(text.utf8), fillsDefaults: fillsDefaults).value
+    return try type.read(json: Array(text.utf8), completes: completes).value
 }
 
 @Suite("Objects are read as the API server reads them") struct ObjectReadingTests {
@@ -93,12 +93,25 @@ private func value(_ text: String, _ type: String = "core.v1.Pod", fillsDefaults
                 == ["renewTime": "2024-05-06T07:08:09.120000Z"])
     }
 
+    @Test("objects and required scalars that Go writes always are filled in, those behind pointers are not")
+    func completion() throws {
+        #expect(
+            try value(#"{"spec":{"strategy":null}}"#, "apps.v1.Deployment", completes: true) == [
+                "metadata": [:],
+                "spec": ["strategy": [:], "template": ["metadata": [:], "spec": [:]]], "status": [:],
+            ])
+        #expect(
+            try value("{}", "apps.v1.ReplicaSet", completes: true)["status"] == ["replicas": 0])
+        let schema = try #require(Schema.kubernetes.type(named: "apiextensions.v1.JSONSchemaProps"))
+        #expect(schema.zero == [:])
+    }
+
     @Test("defaults are filled in where the table has one that is not zero")
     func defaults() throws {
         let text = #"{"spec":{"containers":[{"name":"c","ports":[{"containerPort":80},{"protocol":"UDP"}]}]}}"#
         #expect(
-            try value(text, fillsDefaults: true)["spec"]?["containers"]?[0]?["ports"]
-                == [["containerPort": 80, "protocol": "TCP"], ["protocol": "UDP"]])
+            try value(text, completes: true)["spec"]?["containers"]?[0]?["ports"]
+                == [["containerPort": 80, "protocol": "TCP"], ["protocol": "UDP", "containerPort": 0]])
         #expect(try value(text).text() == text)
     }
 

@@ -5,7 +5,7 @@ let tableMeta: StaticString = """
     @meta.v1 v1
     Condition: type 1 string !, status 2 string !, observedGeneration 3 int64, lastTransitionTime 4 time !,
      reason 5 string !, message 6 string !
-    kind DeleteOptions: gracePeriodSeconds 1 int64 ?, preconditions 2 Preconditions, orphanDependents 3 bool ?,
+    kind DeleteOptions: gracePeriodSeconds 1 int64 ?, preconditions 2 Preconditions ?, orphanDependents 3 bool ?,
      propagationPolicy 4 string ?, dryRun 5 [string], ignoreStoreReadErrorWithClusterBreakingPotential 6 bool ?
     FieldSelectorRequirement: key 1 string !, operator 2 string !, values 3 [string]
     LabelSelector atomic: matchLabels 1 {string}, matchExpressions 2 [LabelSelectorRequirement]
@@ -21,7 +21,7 @@ let tableMeta: StaticString = """
     OwnerReference atomic: kind 1 string !, name 3 string !, uid 4 string !, apiVersion 5 string !,
      controller 6 bool ?, blockOwnerDeletion 7 bool ?
     Preconditions: uid 1 string ?, resourceVersion 2 string ?
-    kind Status: metadata 1 ListMeta, status 2 string, message 3 string, reason 4 string, details 5 StatusDetails,
+    kind Status: metadata 1 ListMeta, status 2 string, message 3 string, reason 4 string, details 5 StatusDetails ?,
      code 6 int32
     StatusCause: reason 1 string, message 2 string, field 3 string
     StatusDetails: name 1 string, group 2 string, kind 3 string, causes 4 [StatusCause], retryAfterSeconds 5 int32,
