@@ -52,6 +52,11 @@ public final class ObjectType: Sendable {
     /// The object of this type that nobody filled in: with the objects and scalars that are written always.
     public var zero: JSONValue { .object(JSONObject(completions.map { ($0.field.name, $0.value) })) }
 
+    /// The same without defaults and with required lists, which are null: what a created object is compared with.
+    var unset: JSONValue {
+        .object(JSONObject(fields.compactMap { field in field.unset.map { (field.name, $0) } }))
+    }
+
     /// `PodSpec` of `core.v1.PodSpec`
     public var shortName: Substring { name.split(separator: ".").last ?? Substring(name) }
 }
@@ -99,7 +104,8 @@ public final class Field: Sendable {
     /// Whether zero, an empty list or an empty map says no more than absence, and is not stored (Go's `omitempty` on what
     /// is no pointer). Protobuf writes such fields always.
     public let omitsZero: Bool
-    /// Whether the value is written although nobody gave it: objects and required scalars that are no pointer in Go.
+    /// Whether the value is written although nobody gave it: objects and required scalars that are no pointer in Go, and
+    /// required lists, as null.
     public let isAlwaysWritten: Bool
 
     public init(
@@ -122,6 +128,13 @@ public final class Field: Sendable {
         guard isAlwaysWritten else { return nil }
         if case .object(let reference) = kind { return reference.type.zero }
         return kind.zero
+    }
+
+    /// What Go has where nobody set the field, if it has something.
+    fileprivate var unset: JSONValue? {
+        guard isAlwaysWritten else { return nil }
+        if case .object(let reference) = kind { return reference.type.unset }
+        return kind.zero ?? .null
     }
 
     /// Whether `value` is not stored.
@@ -212,10 +225,10 @@ extension FieldKind {
         }
     }
 
-    /// Whether Go has a plain scalar here, whose zero value JSON shows.
-    var isGoScalar: Bool {
+    /// Whether Go has a plain scalar or a list here, whose zero value JSON shows.
+    var showsZero: Bool {
         switch self {
-        case .string, .boolean, .int32, .int64, .double: true
+        case .string, .boolean, .int32, .int64, .double, .list: true
         default: false
         }
     }

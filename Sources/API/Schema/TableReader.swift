@@ -160,7 +160,7 @@ struct TypeSource: Sendable {
         return Field(
             name: name, kind: kind, number: number, isRequired: isRequired, defaultValue: defaultValue, patch: patch,
             omitsZero: kind.canOmitZero && !writesZero && !keepsZero && !isPointer,
-            isAlwaysWritten: !isPointer && (isObject || (writesZero && kind.isGoScalar)))
+            isAlwaysWritten: !isPointer && (isObject || ((writesZero || keepsZero) && kind.showsZero)))
     }
 
     private func reference(_ name: String) -> TypeReference {
