@@ -32,7 +32,9 @@ public struct CheckStep: Sendable, Hashable {
     /// `failed    route 10.42.2.0/24: missing`, and the advice in a line of its own.
     public var text: String {
         let padding = String(repeating: " ", count: 8 - outcome.rawValue.count)
-        let line = "\(outcome.rawValue)\(padding)   \(subject)" + (finding.isEmpty ? "" : ": \(finding)")
+        // An IPv6 address may end in colons.
+        let separator = subject.hasSuffix(":") ? " : " : ": "
+        let line = "\(outcome.rawValue)\(padding)   \(subject)" + (finding.isEmpty ? "" : separator + finding)
         return advice.isEmpty ? line : line + "\n           \(advice)"
     }
 

@@ -197,6 +197,44 @@ import Testing
         #expect(try fabric[1].census() == before)
     }
 
+    @Test(arguments: [(OverlayBackend.vxlan, false), (.vxlan, true), (.tunnel, false), (.tunnel, true)])
+    func packetsPassANarrowLinkBetweenTheHosts(_ backend: OverlayBackend, _ v6: Bool) async throws {
+        let fabric = try TestFabric(hosts: 3)
+        let (near, router, far) = (fabric[1], fabric[2], fabric[3])
+        try router.run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+        for (version, net, ends) in [("-4", "198.51.100.0/24", ".2 .3"), ("-6", "2001:db8:2::/64", "::2 ::3")] {
+            let prefix = String(net.prefix { $0 != "/" }.dropLast(version == "-4" ? 2 : 2))
+            let parts = ends.split(separator: " ").map { prefix + $0 }
+            let length = net.split(separator: "/")[1]
+            let noDAD = version == "-6" ? " nodad" : ""
+            try far.run("ip \(version) address flush dev eth0 scope global")
+            try far.run("ip \(version) address add \(parts[1])/\(length) dev eth0\(noDAD)")
+            try router.run("ip \(version) address add \(parts[0])/\(length) dev eth0\(noDAD)")
+            try far.run("ip \(version) route add default via \(parts[0])")
+            try near.run("ip \(version) route add \(net) via \(version == "-4" ? "192.0.2.2" : "2001:db8::2")")
+            try router.run("ip \(version) route add \(parts[1]) dev eth0 mtu lock 1400")
+        }
+        // Neighbours are to be led to the router, not to each other.
+        for host in fabric.hosts {
+            try host.run("sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0")
+            try host.run("sysctl -qw net.ipv4.conf.all.accept_redirects=0 net.ipv6.conf.eth0.accept_redirects=0")
+        }
+        if v6 {
+            (near.lease.publicIPv4, far.lease.publicIPv4) = (nil, nil)
+            near.lease.publicIPv6 = IPv6Address("2001:db8::1")
+            far.lease.publicIPv6 = IPv6Address("2001:db8:2::3")
+        } else {
+            far.lease.publicIPv4 = IPv4Address("198.51.100.3")
+        }
+        for host in [near, far] {
+            try host.start(backend)
+            try await host.update([near.lease, far.lease])
+            try host.requireNoProblems()
+        }
+        try TestHost.talk(near, far, size: 1_000_000, tcp: true)
+        try TestHost.talk(near, far, size: 60_000)
+    }
+
     @Test func lostEventsAreMadeUpForByReading() async throws {
         let fabric = try await fabric()
         let before = try fabric[1].census()
