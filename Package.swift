@@ -127,9 +127,9 @@ let package = Package(
         tests("API", "Manifests"),
         tests("Node", "ContainerRuntime", ["TestSupport", "Cgroups", "CPodinit", "Linux"]),
         tests("Node", "Images", ["TestSupport", "OCI", "Linux", "CLinux", "JSONTree"] + nio.prefix(1)),
-        // What the tests of PodNetwork kill at random moments.
+        // What the tests of PodNetwork kill at random moments; measures too.
         .executableTarget(
-            name: "PodNetworkChurn", dependencies: ["Linux", "Netlink", "PodNetwork"],
+            name: "PodNetworkChurn", dependencies: ["Linux", "Netlink", "NFTables", "PodNetwork", "TestSupport"],
             path: "Tests/Node/PodNetworkChurn", swiftSettings: strict),
         tests("Node", "PodNetwork", ["TestSupport", "Netlink", "PodNetworkChurn"]),
         tests("Node", "CNI", ["TestSupport", "Linux", "Netlink", "NFTables", "JSONTree", "PodNetwork"]),

@@ -13,7 +13,6 @@ import Netlink
 package struct AddressLeases: ~Copyable, Sendable {
     /// One file. `lease` is nil until it was read, and for good where it is no whole lease.
     private struct Entry: Sendable {
-        let addresses: [String]
         var lease: Lease?
         var isUnreadable = false
     }
@@ -55,6 +54,7 @@ package struct AddressLeases: ~Copyable, Sendable {
         self.lock = lock
         self.configuration = configuration
         try makeDirectories(self.directory, mode: 0o700)
+        try makeDirectories(directory + "/spare", mode: 0o700)
         cursorFile = try OwnedDescriptor(opening: directory + "/cursor", flags: O_RDWR | O_CREAT, mode: 0o600)
         cursor = 0
         // Torn or missing, it only costs the order in which addresses are given out.
@@ -63,29 +63,34 @@ package struct AddressLeases: ~Copyable, Sendable {
     }
 
     private mutating func list() throws {
-        for file in try listDirectory(directory) {
-            var parts = file.split(separator: ",").map(String.init)
+        let files = try listDirectory(directory)
+        entries.reserveCapacity(files.count + 1)
+        byInterface.reserveCapacity(files.count + 1)
+        taken.reserveCapacity(2 * (files.count + 1))
+        for file in files {
             // What was being written when its owner died.
             if file.hasPrefix(".") {
                 unlink("\(directory)/\(file)")
-                continue
-            }
-            guard let first = parts.first, IPAddress(first) != nil else { continue }
-            if parts.count == 1 {
+            } else if let comma = file.utf8.lastIndex(of: UInt8(ascii: ",")) {
+                add(file)
+                byInterface[String(file[file.index(after: comma)...])] = file
+            } else if IPAddress(file) != nil {
                 // A version that knew one address per pod wrote it: the interface is inside.
-                add(file, addresses: parts)
+                add(file)
                 _ = try read(file)
-            } else {
-                let interface = parts.removeLast()
-                add(file, addresses: parts)
-                byInterface[interface] = file
             }
         }
     }
 
-    private mutating func add(_ file: String, addresses: [String]) {
-        entries[file] = Entry(addresses: addresses)
-        for address in addresses { taken.insert(address) }
+    private mutating func add(_ file: String) {
+        entries[file] = Entry()
+        for address in Self.addresses(of: file) { taken.insert(String(address)) }
+    }
+
+    /// What of a file's name are addresses.
+    private static func addresses(of file: String) -> ArraySlice<Substring> {
+        let parts = file.split(separator: ",")
+        return parts.count > 1 ? parts.dropLast() : parts[...]
     }
 
     /// The lease in a file; nil where it is none.
@@ -154,7 +159,7 @@ package struct AddressLeases: ~Copyable, Sendable {
             let file = lease.fileName
             do throws(SystemError) {
                 let isWritten = try write(lease, file)
-                add(file, addresses: addresses.map(\.description))
+                add(file)
                 guard isWritten else {
                     entries[file]?.isUnreadable = true
                     continue
@@ -180,19 +185,49 @@ package struct AddressLeases: ~Copyable, Sendable {
     /// False if the file is there already, which nobody but a stranger could have made.
     private func write(_ lease: Lease, _ file: String) throws(SystemError) -> Bool {
         let path = "\(directory)/\(file)"
-        let temporary = "\(directory)/.\(file)"
-        do {
-            let file = try OwnedDescriptor(opening: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
-            try file.writeAll(lease.encoded, subject: path)
-        } catch {
-            unlink(temporary)
-            throw error
-        }
+        let (temporary, isSpare) = try prepare(lease, file)
         if cl_renameat2(AT_FDCWD, temporary, AT_FDCWD, path, 1 /* RENAME_NOREPLACE */) == 0 { return true }
         let error = SystemError("renameat2", path)
-        unlink(temporary)
+        if !isSpare { unlink(temporary) }
         if error.errno == EEXIST { return false }
         throw error
+    }
+
+    /// The lease in a file that is not yet one.
+    private func prepare(_ lease: Lease, _ name: String) throws(SystemError) -> (path: String, isSpare: Bool) {
+        let bytes = lease.encoded
+        for number in 0..<Self.spareFiles {
+            let path = spare(number)
+            guard let file = try? OwnedDescriptor(opening: path, flags: O_WRONLY) else { continue }
+            try file.writeAll(bytes, subject: path)
+            try check(ftruncate(file.number, off_t(bytes.count)), "ftruncate", path)
+            return (path, true)
+        }
+        let path = "\(directory)/.\(name)"
+        do {
+            let file = try OwnedDescriptor(opening: path, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+            try file.writeAll(bytes, subject: path)
+        } catch {
+            unlink(path)
+            throw error
+        }
+        return (path, false)
+    }
+
+    /// Files of leases that ended are kept for those to come, some of them: making a file is most of what a lease costs
+    /// (ext4 takes 0.2 ms of CPU to find an inode where many were freed lately, and 0.02 ms to rename one).
+    private static let spareFiles = 8
+
+    private func spare(_ number: Int) -> String { "\(directory)/../spare/\(number)" }
+
+    /// The file is none of a lease any more.
+    private func retire(_ file: String) throws(SystemError) {
+        let path = "\(directory)/\(file)"
+        for number in 0..<Self.spareFiles {
+            if cl_renameat2(AT_FDCWD, path, AT_FDCWD, spare(number), 1 /* RENAME_NOREPLACE */) == 0 { return }
+            if errno != EEXIST { break }
+        }
+        if unlink(path) < 0 && errno != ENOENT { throw SystemError("unlink", path) }
     }
 
     /// A pod that is leaving has its addresses for a while yet, but no host ports.
@@ -206,15 +241,14 @@ package struct AddressLeases: ~Copyable, Sendable {
         guard let file = byInterface[lease.interface], let entry = entries[file], entry.lease?.uid == lease.uid,
             entry.lease?.addresses == lease.addresses
         else { return }
-        let path = "\(directory)/\(file)"
-        if unlink(path) < 0 && errno != ENOENT { throw SystemError("unlink", path) }
-        forget(file, entry)
+        try retire(file)
+        forget(file)
         byInterface[lease.interface] = nil
     }
 
-    private mutating func forget(_ file: String, _ entry: Entry) {
+    private mutating func forget(_ file: String) {
         entries[file] = nil
-        for address in entry.addresses { taken.remove(address) }
+        for address in Self.addresses(of: file) { taken.remove(String(address)) }
     }
 
     /// Lets those addresses go whose lease cannot be read. Call when no interface uses them.
@@ -223,11 +257,11 @@ package struct AddressLeases: ~Copyable, Sendable {
         for (file, entry) in entries where entry.isUnreadable {
             let path = "\(directory)/\(file)"
             if unlink(path) < 0 && errno != ENOENT { throw .system(SystemError("unlink", path)) }
-            forget(file, entry)
+            forget(file)
         }
         byInterface = byInterface.filter { entries[$0.value] != nil }
         // A name may share an address with a whole lease, if a stranger made it.
-        taken = Set(entries.values.flatMap(\.addresses))
+        taken = Set(entries.keys.flatMap { Self.addresses(of: $0).map(String.init) })
     }
 
     /// How many files there are.
@@ -281,7 +315,8 @@ extension AddressLeases {
 
     private func ownerName(of address: IPAddress) -> String {
         let text = "\(address)"
-        guard let (file, entry) = entries.first(where: { $0.value.addresses.contains(text) }) else { return "a pod" }
+        let holder = entries.first { Self.addresses(of: $0.key).contains(Substring(text)) }
+        guard let (file, entry) = holder else { return "a pod" }
         let lease = entry.lease ?? (try? contents(file)).flatMap { Lease(fileName: file, encoded: $0) }
         return lease.map { "pod \($0.name)" } ?? "a lease that cannot be read (\(directory)/\(file))"
     }

@@ -91,6 +91,10 @@ func churnKernel(_ directory: String, _ networks: [CIDR], _ dice: inout Dice, po
 }
 
 let arguments = CommandLine.arguments
+if arguments.count == 4, arguments[1] == "measure", let pods = Int(arguments[2]), pods > 0 {
+    do { try measure(pods: pods, directory: arguments[3]) } catch { say("failed", "\(error)") }
+    exit(0)
+}
 let networks = arguments.dropFirst(4).compactMap { CIDR($0) }
 guard arguments.count > 4, networks.count == arguments.count - 4, let seed = UInt64(arguments[3]) else {
     say("usage: PodNetworkChurn leases|kernel:PODS DIRECTORY SEED NETWORK…")

@@ -147,7 +147,7 @@ import Testing
         let pods = try (0..<12).map { try TestPod("\($0)") }
         var books = Books()
         var kills = 0
-        while books.operations < 400 {
+        while books.operations < 300 {
             node.close()
             let owner = try Owner(
                 ["kernel:\(pods.count)", node.directory, "\(UInt64.random(in: 1...UInt64.max))"] + TestNode.networks,
