@@ -40,6 +40,7 @@ struct KernelState: Sendable {
         static let routes = Doubts(rawValue: 2)
         static let neighbours = Doubts(rawValue: 4)
         static let forwarding = Doubts(rawValue: 8)
+        static let links = Doubts(rawValue: 16)
     }
 
     init() {}
@@ -78,6 +79,10 @@ extension KernelState {
         } else if asked.contains(.routes) {
             routes = [:]
             for route in try socket.routes(origin: OverlayConfiguration.routeProtocol) { add(route) }
+        }
+        if asked.contains(.links) && !asked.contains(.everything) {
+            links = [:]
+            for link in try socket.links() { links[link.index] = link }
         }
         let ours = links.values.filter(Self.isOurs).map(\.index)
         if !asked.isDisjoint(with: [.everything, .neighbours]) {
@@ -175,6 +180,8 @@ extension KernelState {
             forgetForeignIPv4Routes(over: link.index)
             doubtRoutes(over: link.index)
         }
+        // Below 1280 bytes a device loses IPv6 and all that was set for it; above it gets it anew, after this event.
+        if let before, before.mtu < 1280, link.mtu >= 1280, Self.isOurs(link) { doubts.insert(.links) }
         // It was not one of ours until now: what it has was not listened to.
         if before.map(Self.isOurs) == false && Self.isOurs(link) { doubts.formUnion([.neighbours, .forwarding]) }
     }
