@@ -29,9 +29,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
         Damage(what: "a device without its address", script: "ip address flush dev DEVICE scope global"),
         Damage(what: "a device with another MTU", script: "ip link set DEVICE mtu 1000"),
         Damage(what: "a device with another MAC", script: "ip link set DEVICE address 02:00:00:00:00:98"),
-        Damage(
-            what: "a device of somebody else's making in its place",
-            script: "ip link del DEVICE; ip link add DEVICE type vxlan id 1 dstport 8473 dev uplink0 local 192.0.2.11"),
+        Damage(what: "a device that learns", script: "ip link set DEVICE type vxlan id 1 learning"),
         Damage(what: "a deleted table", script: "nft delete table inet swiftlet-overlay"),
     ]
 }
