@@ -51,7 +51,8 @@ struct DevicePlan: Hashable, Sendable {
         } else {
             // As flannel has it: over IPv4 without a checksum of the whole, which the inner packet has anyway.
             settings = VXLANSettings(
-                vni: configuration.vni, local: own.publicAddress(first), underlay: surroundings.underlays[first]?.link,
+                vni: configuration.vni, local: surroundings.underlays[first]?.address,
+                underlay: surroundings.underlays[first]?.link,
                 port: configuration.port, udpChecksum: false)
             mac = own.mac(over: first)
         }

@@ -51,7 +51,7 @@ extension Plan {
                 }
                 // Its settings decide whether it may have addresses of IPv6.
                 if isKnown { repairs += device.addressRepairs(link, kernel) }
-            } else if let other = kernel.links.values.first(where: { device.excludes($0) }) {
+            } else if let other = kernel.links.values.filter(device.excludes).min(by: { $0.index < $1.index }) {
                 problems.append(.networkInUse(device, by: other, configuration))
             } else {
                 repairs.append(Repair(subject: .device(device.name), changes: [device.creation]))

@@ -1,3 +1,4 @@
+import Glibc
 import Netlink
 
 /// What the kernel has, as far as the overlay is concerned: read once, and then kept up to date by the kernel's events.
@@ -20,6 +21,8 @@ struct KernelState: Sendable {
     var doubts: Doubts = .everything
     /// What events were about since ``takeEntries()``.
     private var touched: Set<EntryKey> = []
+    /// Whether events were about interfaces, addresses or routes of others since ``takeEntries()``.
+    private var isMoved = false
 
     struct AddressKey: Hashable, Sendable {
         let link: Int32
@@ -47,9 +50,12 @@ struct KernelState: Sendable {
 
     /// The entries that may be different since it was asked last.
     mutating func takeEntries() -> Set<EntryKey> {
-        defer { touched = [] }
+        defer { (touched, isMoved) = ([], false) }
         return touched
     }
+
+    /// Whether nothing has happened since ``takeEntries()`` that could matter.
+    var isQuiet: Bool { touched.isEmpty && !isMoved && doubts.isEmpty }
 
     /// Whether the device is of this module: by what is written on it, or by its name, should somebody have erased that.
     func isOurs(_ link: Int32) -> Bool { links[link].map(Self.isOurs) ?? false }
@@ -88,17 +94,31 @@ extension KernelState {
         if !asked.isDisjoint(with: [.everything, .neighbours]) {
             neighbours = [:]
             for link in ours {
-                for neighbour in try socket.neighbours(of: link) { note(neighbour) }
+                for neighbour in try Self.list({ () throws(NetlinkError) in try socket.neighbours(of: link) }) {
+                    note(neighbour)
+                }
             }
         }
         if !asked.isDisjoint(with: [.everything, .forwarding]) {
             forwarding = [:]
             for link in ours {
-                for entry in try socket.forwardingEntries(of: link) { note(entry) }
+                for entry in try Self.list({ () throws(NetlinkError) in try socket.forwardingEntries(of: link) }) {
+                    note(entry)
+                }
             }
         }
         doubts = []
         return true
+    }
+
+    /// Of an interface that has gone meanwhile there is nothing; its event comes.
+    private static func list<Item>(_ body: () throws(NetlinkError) -> [Item]) throws(NetlinkError) -> [Item] {
+        do throws(NetlinkError) {
+            return try body()
+        } catch {
+            guard error.errno == ENODEV else { throw error }
+            return []
+        }
     }
 
     private mutating func add(_ route: Route) {
@@ -137,9 +157,10 @@ extension KernelState {
         case .link(let link): changed(link)
         case .linkGone(let link): gone(link)
         case .address(let address):
-            addresses[AddressKey(address)] = address
+            if addresses.updateValue(address, forKey: AddressKey(address)) != address { isMoved = true }
         case .addressGone(let address):
             addresses[AddressKey(address)] = nil
+            isMoved = true
             foreignRoutes = foreignRoutes.filter { $0.value.source != address.address || $0.value.link != address.link }
             // With an interface's last IPv4 address go its routes, without a word (fib_disable_ip).
             // Ours are doubted whenever one goes: another may have come since.
@@ -176,6 +197,7 @@ extension KernelState {
     private mutating func changed(_ link: Link) {
         let before = links.updateValue(link, forKey: link.index)
         if before == link { return }
+        isMoved = true
         if before?.isUp == true && !link.isUp {
             forgetForeignIPv4Routes(over: link.index)
             doubtRoutes(over: link.index)
@@ -188,6 +210,7 @@ extension KernelState {
 
     private mutating func gone(_ link: Link) {
         guard let link = links.removeValue(forKey: link.index) else { return }
+        isMoved = true
         addresses = addresses.filter { $0.key.link != link.index }
         if Self.isOurs(link) {
             neighbours = neighbours.filter { $0.value.link != link.index }
@@ -215,6 +238,7 @@ extension KernelState {
             touched.insert(.route(route.destination))
         } else {
             foreignRoutes[ForeignKey(route)] = route
+            isMoved = true
         }
     }
 
@@ -227,7 +251,7 @@ extension KernelState {
             if routes[route.destination]?.isEmpty == true { routes[route.destination] = nil }
             touched.insert(.route(route.destination))
         } else {
-            foreignRoutes[ForeignKey(route)] = nil
+            if foreignRoutes.removeValue(forKey: ForeignKey(route)) != nil { isMoved = true }
         }
     }
 

@@ -81,7 +81,7 @@ struct LeaseTable: Sendable {
         guard lengths.contains(cidr.prefixLength) else {
             return "pod network \(cidr): need /\(lengths.lowerBound) to /\(lengths.upperBound)"
         }
-        if let special = specialNetworks.first(where: { $0.overlaps(cidr) }) {
+        if let special = cidr.specialNetwork {
             return "pod network \(cidr) lies in \(special), which is no network for pods"
         }
         if let other = networks[family.index].insert(cidr, owner: lease.name) {
@@ -143,8 +143,7 @@ private struct NetworkOrder: Sendable {
 
     /// Puts the network in its place; the one that it overlaps with, if there is one, and then nothing is done.
     mutating func insert(_ cidr: CIDR, owner: String) -> Item? {
-        let first = cidr.address.number
-        let last = first + (UInt128(1) << UInt128(cidr.hostBits) - 1)
+        let (first, last) = cidr.bounds
         let position = position(first)
         if position < items.count, items[position].first <= last { return items[position] }
         if position > 0, items[position - 1].last >= first { return items[position - 1] }
@@ -166,13 +165,28 @@ private struct NetworkOrder: Sendable {
 }
 
 /// Not for pods, whoever asks: this host, loopback, link-local, multicast and beyond.
-private let specialNetworks: [CIDR] = [
+private let specialNetworks: [(cidr: CIDR, first: UInt128, last: UInt128)] = [
     "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/16", "fe80::/10", "ff00::/8",
-].compactMap { CIDR($0) }
+].compactMap { CIDR($0) }.map { ($0, $0.bounds.first, $0.bounds.last) }
 
 extension CIDR {
+    /// The network that is not for pods and shares addresses with this one.
+    fileprivate var specialNetwork: CIDR? {
+        let (first, last) = bounds
+        let bits = address.bitWidth
+        return specialNetworks.first {
+            $0.first <= last && first <= $0.last && $0.cidr.address.bitWidth == bits
+        }?.cidr
+    }
+
     /// Whether it lies in a network that is not for pods.
-    var isSpecial: Bool { specialNetworks.contains { $0.contains(self) } }
+    var isSpecial: Bool { specialNetwork.map { $0.contains(self) } ?? false }
+
+    fileprivate var bounds: (first: UInt128, last: UInt128) {
+        let first = address.number
+        // A shift by all 128 bits gives 0, and 0 - 1 all ones.
+        return (first, first &+ ((UInt128(1) << UInt128(hostBits)) &- 1))
+    }
 }
 
 extension IPFamily {

@@ -34,6 +34,7 @@ actor OverlayWorker {
     private var deviceProblems: [OverlayProblem] = []
     private var counters = OverlayCounters()
     private var nextAudit = ContinuousClock.now
+    private var lastWake = ContinuousClock.now
     private var isTold = false
     private let isStopped = Atomic(false)
 
@@ -64,7 +65,7 @@ actor OverlayWorker {
         nextAudit = .now + Self.auditInterval
         do throws(SystemError) {
             watch = try loop.watch(events.descriptor.number) { [weak self] _ in
-                self?.assumeIsolated { $0.converge() }
+                self?.assumeIsolated { $0.noticeEvents() }
             }
         } catch {
             // Without events, look often.
@@ -89,6 +90,11 @@ actor OverlayWorker {
 // MARK: Converging
 
 extension OverlayWorker {
+    /// Most of what happens on a host, to pods and their neighbours, is no concern of the overlay.
+    private func noticeEvents() {
+        guard (try? takeEvents()) != nil, kernel.isQuiet else { return converge() }
+    }
+
     /// Makes the kernel what it should be.
     /// - Parameter comparingAll: whatever events were about.
     private func converge(_ table: LeaseTable? = nil, comparingAll: Bool = false) {
@@ -100,7 +106,7 @@ extension OverlayWorker {
             kernel.doubts = .everything
             ledger.note(.everything, failure: OverlayProblem(.refused, "", "\(error); it is tried again"), at: .now)
         }
-        rules.converge(to: plan.needsRules ? OverlayRules.table(port: configuration.port) : nil)
+        convergeRules()
         publish()
         setAlarm()
     }
@@ -122,7 +128,10 @@ extension OverlayWorker {
                 due = plan.entryRepairs(kernel, of: keys).filter { ledger.allows($0.subject, at: now) }
                 keys = []
             }
-            if due.isEmpty { return }
+            if due.isEmpty {
+                planned = []
+                return
+            }
             try make(due)
         }
     }
@@ -159,25 +168,28 @@ extension OverlayWorker {
     }
 
     private func make(_ repairs: [Repair]) throws(NetlinkError) {
-        var results: [NetlinkError?] = []
-        let changes = repairs.flatMap(\.changes)
         // Events of our own changes wait in a buffer that holds some thousand.
-        for start in stride(from: 0, to: changes.count, by: 1024) {
-            results += try socket.attempt(Array(changes[start..<min(start + 1024, changes.count)]))
-            if results.count < changes.count { try takeEvents() }
+        for start in stride(from: 0, to: repairs.count, by: 512) {
+            let some = repairs[start..<min(start + 512, repairs.count)]
+            let results = try socket.attempt(some.flatMap(\.changes))
+            note(some, results[...])
+            if some.endIndex < repairs.count { try takeEvents() }
         }
-        var position = 0
+    }
+
+    /// Before any event of it is taken in, for what has become of our changes since is told by later events.
+    private func note(_ repairs: ArraySlice<Repair>, _ results: ArraySlice<NetlinkError?>) {
+        var results = results
         let now = ContinuousClock.now
         for repair in repairs {
             var failure: NetlinkError?
             for change in repair.changes {
-                if let error = results[position] {
-                    kernel.doubts.formUnion(error.doubts(about: change))
-                    if !error.isSettledByReading { failure = error }
-                } else {
+                guard let error = results.popFirst() ?? nil else {
                     noteSuccess(of: change)
+                    continue
                 }
-                position += 1
+                kernel.doubts.formUnion(error.doubts(about: change))
+                if !error.isSettledByReading { failure = error }
             }
             note(repair, failure, at: now)
         }
@@ -233,13 +245,24 @@ extension OverlayWorker {
     }
 
     private func wake() {
+        if isStopped.load(ordering: .relaxed) { return }
         let now = ContinuousClock.now
+        let isRepairDue = ledger.nextInstant(after: lastWake).map { $0 <= now } ?? false
+        lastWake = now
         ledger.forgetOld(at: now)
         if nextAudit <= now {
             nextAudit = now + (watch == nil ? .seconds(1) : Self.auditInterval)
             kernel.doubts = .everything
+        } else if !isRepairDue {
+            convergeRules()
+            publish()
+            return setAlarm()
         }
         converge(comparingAll: true)
+    }
+
+    private func convergeRules() {
+        rules.converge(to: plan.needsRules ? OverlayRules.table(port: configuration.port) : nil)
     }
 
     private func publish() {

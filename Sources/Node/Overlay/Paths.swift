@@ -95,7 +95,7 @@ extension NodePaths {
     /// What the kernel must have for these paths, where `devices` are there. Each key is this node's alone, for the leases
     /// of one ``LeaseTable`` share no network and no Ethernet address.
     func entries(
-        devices: [IPFamily: Int32], of own: NodeLease, _ surroundings: Surroundings,
+        devices: [IPFamily: Int32], _ surroundings: Surroundings,
         _ configuration: OverlayConfiguration
     )
         -> [Entry]
@@ -116,7 +116,8 @@ extension NodePaths {
                     route.scope = family == .v4 ? .link : .universe
                     // IPv6 receivers refuse UDP without a checksum (RFC 6935).
                     route.encapsulation = RouteEncapsulation(
-                        id: UInt64(configuration.vni), destination: address, source: own.publicAddress(underlay),
+                        id: UInt64(configuration.vni), destination: address,
+                        source: surroundings.underlays[underlay]?.address,
                         udpChecksum: underlay == .v6)
                     route.mtu = surroundings.routeMTU(over: underlay, configuration)
                 } else {

@@ -35,8 +35,15 @@ struct Plan: Sendable {
         if now != surroundings || self.table.own != before {
             changed = Set(old.keys).union(self.table.leases.keys)
         } else if table != nil {
-            for (name, lease) in old where self.table.leases[name] != lease { changed.insert(name) }
-            for name in self.table.leases.keys where old[name] == nil { changed.insert(name) }
+            var stayed = 0
+            for (name, lease) in old {
+                let new = self.table.leases[name]
+                if new != nil { stayed += 1 }
+                if new != lease { changed.insert(name) }
+            }
+            if self.table.leases.count > stayed {
+                for name in self.table.leases.keys where old[name] == nil { changed.insert(name) }
+            }
         }
         surroundings = now
         for name in changed where name != configuration.nodeName { findPaths(name, kernel) }
@@ -83,10 +90,9 @@ struct Plan: Sendable {
             for key in keys.removeValue(forKey: name) ?? [] { before[key] = entries.removeValue(forKey: key) }
         }
         var changed: Set<EntryKey> = []
-        guard let own = table.own else { return Set(before.keys) }
         for name in names {
             guard let node = paths[name] else { continue }
-            let new = node.entries(devices: devices, of: own, surroundings, configuration)
+            let new = node.entries(devices: devices, surroundings, configuration)
             keys[name] = new.map(\.key)
             for entry in new {
                 entries[entry.key] = entry
@@ -106,6 +112,11 @@ extension Plan {
                 OverlayProblem(
                     .ownLeaseMissing, configuration.nodeName,
                     "node \(configuration.nodeName) has no lease of its own: it takes no part in the overlay"))
+        }
+        if let mtu = podMTU, let asked = configuration.mtu, mtu < asked {
+            result.append(
+                OverlayProblem(
+                    .mtu, "", "an MTU of \(asked) was asked for, and the underlay has room for \(mtu): pods have that"))
         }
         if let mtu = podMTU, mtu < 1280, table.own?.podCIDR(.v6) != nil {
             result.append(

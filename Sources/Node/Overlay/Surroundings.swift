@@ -15,18 +15,23 @@ struct Surroundings: Sendable, Hashable {
         /// Bytes.
         var mtu: UInt32
         var isUp: Bool
-        /// This node's public address.
+        /// Source of encapsulated packets: this node's public address, or what it has in its stead behind a translation.
         var address: IPAddress
     }
 
     struct OtherNetwork: Sendable, Hashable {
         var network: CIDR
-        /// Of an interface's address, not of a route.
-        var isAddress: Bool
+        /// Of an interface's network; nil for a route.
+        var address: IPAddress?
         var gateway: IPAddress?
         var link: Int32?
-        /// In words, for a person.
-        var owner: String
+        var linkName: String
+
+        /// In words, for a person: `10.42.2.7/16 on eth0`.
+        var owner: String {
+            if let address { return "\(address)/\(network.prefixLength) on \(linkName)" }
+            return "route \(network)" + (gateway.map { " via \($0)" } ?? "") + " dev \(linkName)"
+        }
     }
 
     /// Nothing known, as before the first look.
@@ -50,41 +55,50 @@ struct Surroundings: Sendable, Hashable {
             else { continue }
             others.insert(
                 OtherNetwork(
-                    network: network, isAddress: true, link: address.link,
-                    owner: "\(address.address)/\(address.prefixLength) on \(name(address.link))"))
+                    network: network, address: address.address, link: address.link, linkName: name(address.link)))
         }
         for route in kernel.foreignRoutes.values where matters(route.destination) {
             if let link = route.link, ours.contains(link) { continue }
-            let way = route.gateway.map { " via \($0)" } ?? ""
             others.insert(
                 OtherNetwork(
-                    network: route.destination, isAddress: false, gateway: route.gateway, link: route.link,
-                    owner: "route \(route.destination)\(way) dev \(name(route.link))"))
+                    network: route.destination, gateway: route.gateway, link: route.link, linkName: name(route.link)))
         }
     }
 
     private mutating func findUnderlay(
         _ address: IPAddress, _ kernel: KernelState, _ configuration: OverlayConfiguration
     ) -> Underlay? {
-        let holder = kernel.addresses.values.first {
-            $0.address == address && kernel.links[$0.link]?.flags.contains(.loopback) == false
-        }?.link
+        let links = kernel.links
+        // Of several the same one each time.
+        let holder = kernel.addresses.values.filter {
+            $0.address == address && links[$0.link]?.flags.contains(.loopback) == false
+        }.map(\.link).min()
         var found = holder
+        var local = address
         if let name = configuration.interface {
             guard let link = kernel.link(named: name) else {
                 problem(name, "interface \(name) is not there: the overlay waits for it")
                 return nil
             }
             found = link.index
-            if holder == nil { problem(name, "public address \(address) is on no interface of this host") }
+            if holder == nil {
+                let stand = kernel.addresses.values.filter {
+                    $0.link == link.index && $0.scope == .universe && $0.address.ipFamily == address.ipFamily
+                }.map(\.address).min { "\($0)" < "\($1)" }
+                if let stand {
+                    local = stand
+                } else {
+                    problem(name, "interface \(name) has no \(address.ipFamily) address: the overlay waits for one")
+                }
+            }
         } else if holder == nil {
             problem("\(address)", "public address \(address) is on no interface of this host: the overlay waits for it")
             // An address that is being changed, or a cable pulled: what is there may stay until it is back.
-            found = kernel.links.values.first { KernelState.isOurs($0) && $0.vxlan?.local == address }?.vxlan?.underlay
+            found = links.values.first { KernelState.isOurs($0) && $0.vxlan?.local == address }?.vxlan?.underlay
         }
-        guard let link = found.flatMap({ kernel.links[$0] }) else { return nil }
-        if !link.isUp { problem(link.name, "interface \(link.name), which has \(address), is down") }
-        return Underlay(link: link.index, name: link.name, mtu: link.mtu, isUp: link.isUp, address: address)
+        guard let link = found.flatMap({ links[$0] }) else { return nil }
+        if !link.isUp { problem(link.name, "interface \(link.name), which has \(local), is down") }
+        return Underlay(link: link.index, name: link.name, mtu: link.mtu, isUp: link.isUp, address: local)
     }
 
     private mutating func problem(_ subject: String, _ message: String) {
@@ -95,7 +109,7 @@ struct Surroundings: Sendable, Hashable {
     func isOnLink(_ address: IPAddress) -> Bool {
         guard let underlay = underlays[address.ipFamily], underlay.isUp else { return false }
         var best: OtherNetwork?
-        for other in others where !other.isAddress && other.network.contains(address) {
+        for other in others where other.address == nil && other.network.contains(address) {
             if other.network.prefixLength > best?.network.prefixLength ?? -1 { best = other }
         }
         guard let best else { return false }
@@ -103,17 +117,19 @@ struct Surroundings: Sendable, Hashable {
     }
 
     /// Whether a route of others leads to a larger network that `cidr` is a part of; the default route does not count.
-    func hasRoute(around cidr: CIDR) -> Bool { others.contains { !$0.isAddress && $0.network.contains(cidr) } }
+    func hasRoute(around cidr: CIDR) -> Bool { others.contains { $0.address == nil && $0.network.contains(cidr) } }
 
     /// The network of this host that packets to `cidr` would miss if the overlay took them, or that would take them from
     /// the overlay. `isHeld`: our route to `cidr` was there before whoever came in its place.
     func collision(with cidr: CIDR, isHeld: Bool) -> OtherNetwork? {
-        others.first { other in
-            if other.isAddress { return other.network.overlaps(cidr) }
+        let found = others.filter { other in
+            if other.address != nil { return other.network.overlaps(cidr) }
             if isHeld && other.network == cidr { return false }
             // A route to a larger network yields to the overlay's, as routes do.
             return cidr.contains(other.network)
         }
+        // Of several the same one each time, an address before its route.
+        return found.min { ($0.address == nil ? 1 : 0, $0.owner) < ($1.address == nil ? 1 : 0, $1.owner) }
     }
 }
 

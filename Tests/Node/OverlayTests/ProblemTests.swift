@@ -161,6 +161,40 @@ import Testing
         _ = try TestHost.exchange(fabric[1], "10.42.1.0", fabric[2], fabric[2].pod)
     }
 
+    @Test(arguments: [OverlayBackend.vxlan, .tunnel])
+    func behindATranslationTheNamedInterfacesAddressIsTheSource(_ backend: OverlayBackend) async throws {
+        let fabric = try TestFabric(hosts: 2)
+        // Others know host 1 by 203.0.113.1, which host 2 translates as a router in between would.
+        fabric[1].lease.publicIPv4 = IPv4Address("203.0.113.1")
+        try fabric[2].run("ip route add 203.0.113.1/32 dev eth0 src 192.0.2.2")
+        try fabric[2].namespace.output(
+            of: ["nft", "-f", "-"],
+            input: """
+                table ip net {
+                    chain out { type filter hook output priority -400; ip daddr 203.0.113.1 ip daddr set 192.0.2.1; }
+                }
+                """)
+        try fabric[2].run("ip neighbour add 203.0.113.1 lladdr \(try fabric[1].mac("eth0")) dev eth0")
+        try fabric[1].start(backend) { $0.interface = "eth0" }
+        try fabric[2].start(backend)
+        for host in fabric.hosts {
+            try await host.update(fabric.leases)
+            try host.requireNoProblems()
+        }
+        try TestHost.talk(fabric[1], fabric[2])
+    }
+
+    @Test func anMTUThatDoesNotFitIsToldOf() async throws {
+        let fabric = try TestFabric(hosts: 2)
+        try fabric[1].start { $0.mtu = 1500 }
+        try await fabric[1].update(fabric.leases)
+        #expect(
+            try fabric[1].problems == [
+                "an MTU of 1500 was asked for, and the underlay has room for 1450: pods have that"
+            ])
+        #expect(try fabric[1].state.podMTU == 1450)
+    }
+
     @Test func aMissingKernelFeatureSaysWhatToDo() {
         let repair = Repair(subject: .device("swiftlet.1"), changes: [])
         let configuration = OverlayConfiguration(nodeName: "a")

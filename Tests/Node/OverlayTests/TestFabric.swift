@@ -75,6 +75,11 @@ final class TestHost: @unchecked Sendable {  // One test has it, and waits for w
         overlay = nil
     }
 
+    func mac(_ link: String) throws -> MACAddress {
+        var socket = try routes()
+        return try #require(try socket.link(.name(link))?.mac)
+    }
+
     /// The overlay goes on answering, but puts nothing back.
     func stopRepairing() throws { overlay?.stop() }
 
