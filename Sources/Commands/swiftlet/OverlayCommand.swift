@@ -8,7 +8,7 @@ import LocalNode
 struct OverlayCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "overlay", abstract: "Look at the network between the nodes.",
-        subcommands: [OverlayShowCommand.self])
+        subcommands: [OverlayShowCommand.self, OverlayCheckCommand.self])
 }
 
 /// `swiftlet overlay show`
@@ -36,6 +36,40 @@ struct OverlayShowCommand: ParsableCommand {
         case .table: write(answer["text"]?.stringValue ?? "", to: STDOUT_FILENO)
         }
         if answer["isComplete"]?.boolValue != true { throw ExitCode(1) }
+    }
+}
+
+/// `swiftlet overlay check NODE`
+struct OverlayCheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Send probes to a node through the overlay, and say at which step they fail.",
+        discussion: """
+            Looks at the lease, the device and the entries for the node, sends an ICMP echo to its public address, one to \
+            its address in the pod network, and one as large as pods' packets may be that must not be fragmented.
+
+            Exit code 1 if a step fails.
+            """)
+
+    @OptionGroup var options: CommonOptions
+    @OptionGroup var output: OutputOptions
+
+    @Argument(help: "The node's name in the leases file.")
+    var node: String
+
+    func run() throws {
+        var steps: [JSONValue] = []
+        let answer = try AgentConnection(options: options)
+            .call("overlayCheck", ["node": .string(node)], whenAbsent: .leave) { step in
+                steps.append(step["step"] ?? .null)
+                if output.format == .table { write((step["text"]?.stringValue ?? "") + "\n", to: STDOUT_FILENO) }
+            }
+        guard let answer else { throw noAgent(options) }
+        if output.format == .json {
+            let document: JSONValue = ["node": .string(node), "steps": .array(steps)]
+            write(document.text(pretty: true) + "\n", to: STDOUT_FILENO)
+        }
+        if answer["succeeded"]?.boolValue != true { throw ExitCode(1) }
     }
 }
 

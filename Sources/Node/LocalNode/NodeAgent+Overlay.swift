@@ -18,4 +18,15 @@ extension NodeAgent {
         let view = try await overlay().inspect()
         return ["text": .string(view.text), "view": view.json, "isComplete": .bool(view.isComplete)]
     }
+
+    /// Tells each step as it is made; the answer says whether all went well.
+    func checkOverlay(_ request: ControlRequest) async throws -> JSONValue {
+        let node = try request.string("node")
+        var succeeded = true
+        for await step in try overlay().check(node) {
+            request.progress(["text": .string(step.text), "step": step.json])
+            if step.outcome == .failed { succeeded = false }
+        }
+        return ["succeeded": .bool(succeeded)]
+    }
 }

@@ -27,6 +27,7 @@ extension NodeAgent {
             case "exec": return try await exec(request)
             case "statistics": return try await statistics(request)
             case "overlay": return try await showOverlay()
+            case "overlayCheck": return try await checkOverlay(request)
             default: throw ControlError(.invalid, "the agent does not know the request '\(request.verb)'")
             }
         } catch let error as PodError {
