@@ -4,10 +4,11 @@ import Testing
 @testable import Schema
 
 private func fixture(_ name: String) throws -> [UInt8] {
-    try #require(protobufFixtures[name].flatMap(decodedBase64))
+    try #require(protobufFixtures[name].flatMap(bytes(ofBase64:)))
 }
 
-private func decodedBase64(_ text: String) -> [UInt8]? {
+/// Reads base64, for fixtures.
+func bytes(ofBase64 text: String) -> [UInt8]? {
     let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     var bytes: [UInt8] = []
     var buffer = 0

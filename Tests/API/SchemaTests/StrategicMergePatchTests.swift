@@ -148,7 +148,7 @@ private func failure(_ object: String, _ patch: String, _ type: String = "core.v
                 #"{"spec":{"containers":[{"$patch":"delete"}]}}"#,
                 "map: map[$patch:delete] does not contain declared merge key: name"
             ),
-            (#"{"spec":{"containers":["x"]}}"#, "list element types are not identical: [map[name:a] x]"),
+            (#"{"spec":{"containers":["x"]}}"#, "list element types are not identical: [[map[name:a]] [x]]"),
             (
                 #"{"spec":{"containers":[{"name":"a","$patch":"merge"}]}}"#,
                 "merging lists cannot yet be specified in the patch"

@@ -66,58 +66,37 @@ private struct PatchBudget {
     }
 }
 
-/// A place in a document (RFC 6901).
-public struct JSONPointer: Sendable, Hashable, CustomStringConvertible {
-    /// The reference tokens, unescaped; none for the whole document.
-    public let tokens: [String]
+/// What a place is looked for, for messages.
+private enum PatchStep {
+    case add, remove, replace, moveFrom, moveTo, copyFrom, copyTo
 
-    public init(tokens: [String]) { self.tokens = tokens }
-
-    /// Reads `/spec/containers/0/image`; nil for what neither is empty nor starts with a slash, and for a `~` that
-    /// escapes nothing.
-    public init?(_ text: String) {
-        if text.isEmpty {
-            tokens = []
-            return
+    var operation: String {
+        switch self {
+        case .add: "add"
+        case .remove: "remove"
+        case .replace: "replace"
+        case .moveFrom, .moveTo: "move"
+        case .copyFrom, .copyTo: "copy"
         }
-        guard text.utf8.first == UInt8(ascii: "/") else { return nil }
-        var tokens: [String] = []
-        for part in text.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            guard let token = Self.unescaped(part) else { return nil }
-            tokens.append(token)
-        }
-        self.tokens = tokens
     }
 
-    private static func unescaped(_ part: Substring.UTF8View) -> String? {
-        guard part.contains(UInt8(ascii: "~")) else { return String(Substring(part)) }
-        var bytes: [UInt8] = []
-        var rest = part.makeIterator()
-        while let byte = rest.next() {
-            guard byte == UInt8(ascii: "~") else {
-                bytes.append(byte)
-                continue
+    func missing(_ path: JSONPointer) -> PatchError {
+        let place =
+            switch self {
+            case .add, .remove: "doc is missing path: \"\(path)\""
+            case .replace: "doc is missing path: \(path)"
+            case .moveFrom, .copyFrom: "doc is missing from path: \(path)"
+            case .moveTo, .copyTo: "doc is missing destination path: \(path)"
             }
-            switch rest.next() {
-            case UInt8(ascii: "0"): bytes.append(UInt8(ascii: "~"))
-            case UInt8(ascii: "1"): bytes.append(UInt8(ascii: "/"))
-            default: return nil
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
+        return PatchError(.unprocessable, "\(operation) operation does not apply: \(place): missing value")
     }
 
-    /// `/a~1b/0`
-    public var description: String {
-        tokens.map { token in
-            "/"
-                + token.split(separator: "~", omittingEmptySubsequences: false).joined(separator: "~0")
-                .split(separator: "/", omittingEmptySubsequences: false).joined(separator: "~1")
-        }.joined()
-    }
-
-    func isProperPrefix(of other: JSONPointer) -> Bool {
-        tokens.count < other.tokens.count && other.tokens.starts(with: tokens)
+    func badIndex(_ path: JSONPointer, _ token: String) -> PatchError {
+        let text =
+            Int(token) == nil
+            ? "strconv.Atoi: parsing \"\(token)\": invalid syntax"
+            : "Unable to access invalid index: \(token): invalid index referenced"
+        return PatchError(.unprocessable, "error in \(operation) for path: '\(path)': \(text)")
     }
 }
 
@@ -156,22 +135,21 @@ extension JSONPatch.Operation {
         switch self {
         case .add(let path, let value):
             try budget.put(value.depth, at: path)
-            try document.add(value, at: path.tokens[...], "add", path)
-        case .remove(let path): _ = try document.remove(at: path.tokens[...], "remove", path)
+            try document.add(value, at: path.tokens[...], .add, path)
+        case .remove(let path): _ = try document.remove(at: path.tokens[...], .remove, path)
         case .replace(let path, let value):
             try budget.put(value.depth, at: path)
             try document.replace(value, at: path.tokens[...], path)
         case .move(let source, let path):
             guard !source.isProperPrefix(of: path) else {
-                throw PatchError(.unprocessable, "error in move for path: '\(path)': it is inside of '\(source)'")
+                throw PatchStep.moveTo.missing(path)  // What is moved is gone by then.
             }
             try budget.put(budget.depth - source.tokens.count, at: path)
-            let value = try document.remove(at: source.tokens[...], "move", source)
-            try document.add(value, at: path.tokens[...], "move", path)
+            let value = try document.remove(at: source.tokens[...], .moveFrom, source)
+            try document.add(value, at: path.tokens[...], .moveTo, path)
         case .copy(let source, let path):
             guard let value = document.value(at: source) else {
-                throw PatchError(
-                    .unprocessable, "copy operation does not apply: doc is missing from path: \(source): missing value")
+                throw PatchStep.copyFrom.missing(source)
             }
             try budget.put(budget.depth - source.tokens.count, at: path)
             guard value.spend(&budget.copies) else {
@@ -180,12 +158,19 @@ extension JSONPatch.Operation {
                     "Unable to complete the copy, the accumulated size increase of copy exceeds the limit"
                         + " \(JSONPatch.maximumCopies)")
             }
-            try document.add(value, at: path.tokens[...], "copy", path)
+            try document.add(value, at: path.tokens[...], .copyTo, path)
         case .test(let path, let expected):
-            guard let value = document.value(at: path) ?? (expected.isNull ? .null : nil) else {
-                throw PatchError(.unprocessable, "testing path \(path) failed: test failed")
+            let parent = JSONPointer(tokens: path.tokens.dropLast())
+            switch document.value(at: parent) {
+            case .object?, .array?: break
+            default:
+                guard path.tokens.isEmpty else {
+                    let text = "test operation does not apply: is missing path: \(path): missing value"
+                    throw PatchError(.unprocessable, text)
+                }
             }
-            guard value.equals(expected) else {
+            // What is absent is null.
+            guard (document.value(at: path) ?? .null).equals(expected) else {
                 throw PatchError(.unprocessable, "testing value \(path) failed: test failed")
             }
         }
@@ -210,93 +195,83 @@ extension JSONValue {
 
     /// Changes the value that the tokens but the last lead to, in place.
     private mutating func change<Result>(
-        at tokens: ArraySlice<String>, _ operation: String, _ path: JSONPointer,
+        at tokens: ArraySlice<String>, _ step: PatchStep, _ path: JSONPointer,
         _ body: (inout JSONValue) throws(PatchError) -> Result
     ) throws(PatchError) -> Result {
         guard let token = tokens.first, tokens.count > 1 else { return try body(&self) }
         // The child is taken out of its parent, so that it is not copied when it changes.
         switch self {
         case .object(var object):
-            guard let place = object.index(of: token) else { throw Self.missing(operation, path) }
+            guard let place = object.index(of: token) else { throw step.missing(path) }
             self = .null
             var child = object[place].value
             object.setValue(.null, at: place)
-            let result = try child.change(at: tokens.dropFirst(), operation, path, body)
+            let result = try child.change(at: tokens.dropFirst(), step, path, body)
             object.setValue(child, at: place)
             self = .object(object)
             return result
         case .array(var elements):
             guard let place = elements.place(token, upTo: elements.count - 1) else {
-                throw Self.missing(operation, path)
+                throw step.missing(path)
             }
             self = .null
             var child = elements[place]
             elements[place] = .null
-            let result = try child.change(at: tokens.dropFirst(), operation, path, body)
+            let result = try child.change(at: tokens.dropFirst(), step, path, body)
             elements[place] = child
             self = .array(elements)
             return result
-        default: throw Self.missing(operation, path)
+        default: throw step.missing(path)
         }
     }
 
-    private static func missing(_ operation: String, _ path: JSONPointer) -> PatchError {
-        PatchError(
-            .unprocessable, "\(operation) operation does not apply: doc is missing path: \"\(path)\": missing value")
-    }
-
-    private static func badIndex(_ operation: String, _ path: JSONPointer, _ token: String) -> PatchError {
-        let text = "Unable to access invalid index: \(token): invalid index referenced"
-        return PatchError(.unprocessable, "error in \(operation) for path: '\(path)': \(text)")
-    }
-
     fileprivate mutating func add(
-        _ value: JSONValue, at tokens: ArraySlice<String>, _ operation: String, _ path: JSONPointer
+        _ value: JSONValue, at tokens: ArraySlice<String>, _ step: PatchStep, _ path: JSONPointer
     ) throws(PatchError) {
         guard let last = tokens.last else {
             self = value
             return
         }
-        try change(at: tokens, operation, path) { (parent) throws(PatchError) in
+        try change(at: tokens, step, path) { (parent) throws(PatchError) in
             switch parent {
             case .object: parent[last] = value
             case .array(var elements):
                 guard let place = last == "-" ? elements.count : elements.place(last, upTo: elements.count) else {
-                    throw Self.badIndex(operation, path, last)
+                    throw step.badIndex(path, last)
                 }
                 parent = .null
                 elements.insert(value, at: place)
                 parent = .array(elements)
-            default: throw Self.missing(operation, path)
+            default: throw step.missing(path)
             }
         }
     }
 
     fileprivate mutating func remove(
-        at tokens: ArraySlice<String>, _ operation: String, _ path: JSONPointer
+        at tokens: ArraySlice<String>, _ step: PatchStep, _ path: JSONPointer
     ) throws(PatchError) -> JSONValue {
         guard let last = tokens.last else {
             defer { self = .null }
             return self
         }
-        return try change(at: tokens, operation, path) { (parent) throws(PatchError) in
+        return try change(at: tokens, step, path) { (parent) throws(PatchError) in
             switch parent {
             case .object:
                 guard let value = parent[last] else {
                     let text = "unable to remove nonexistent key: \(last): missing value"
-                    throw PatchError(.unprocessable, "error in \(operation) for path: '\(path)': \(text)")
+                    throw PatchError(.unprocessable, "error in \(step.operation) for path: '\(path)': \(text)")
                 }
                 parent[last] = nil
                 return value
             case .array(var elements):
                 guard let place = elements.place(last, upTo: elements.count - 1) else {
-                    throw Self.badIndex(operation, path, last)
+                    throw step.badIndex(path, last)
                 }
                 parent = .null
                 let value = elements.remove(at: place)
                 parent = .array(elements)
                 return value
-            default: throw Self.missing(operation, path)
+            default: throw step.missing(path)
             }
         }
     }
@@ -308,19 +283,20 @@ extension JSONValue {
             self = value
             return
         }
-        try change(at: tokens, "replace", path) { (parent) throws(PatchError) in
+        try change(at: tokens, .replace, path) { (parent) throws(PatchError) in
             switch parent {
             case .object where parent[last] != nil: parent[last] = value
             case .array(var elements):
                 guard let place = elements.place(last, upTo: elements.count - 1) else {
-                    throw Self.badIndex("replace", path, last)
+                    throw PatchStep.replace.badIndex(path, last)
                 }
                 parent = .null
                 elements[place] = value
                 parent = .array(elements)
-            default:
+            case .object:
                 let text = "replace operation does not apply: doc is missing key: \(path): missing value"
                 throw PatchError(.unprocessable, text)
+            default: throw PatchStep.replace.missing(path)
             }
         }
     }

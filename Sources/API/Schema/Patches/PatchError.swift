@@ -40,6 +40,19 @@ extension JSONValue {
         }
     }
 
+    /// What Go calls the value's kind.
+    var goKind: String {
+        switch self {
+        case .null: "nil"
+        case .bool: "bool"
+        case .integer: "int64"
+        case .number: "float64"
+        case .string: "string"
+        case .array: "slice"
+        case .object: "map"
+        }
+    }
+
     /// Whether two values are the same JSON, numbers by what they are worth (RFC 6902 §4.6): `1` is `1.0`.
     func equals(_ other: JSONValue) -> Bool {
         switch (self, other) {

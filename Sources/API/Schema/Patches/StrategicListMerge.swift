@@ -17,8 +17,16 @@ struct StrategicListMerge {
     /// `elements` with `changes` merged in.
     func merge(_ changes: [JSONValue], into elements: [JSONValue]) throws(PatchError) -> [JSONValue] {
         if changes.isEmpty { return elements }
-        let merged = try merged(changes, elements)
-        return try ordered(merged, by: changes, then: elements)
+        guard try Self.areObjects(elements, changes) else {
+            var seen: Set<JSONValue> = []
+            let merged = (elements + changes).filter { seen.insert($0).inserted }
+            return ordered(merged, by: changes, then: elements)
+        }
+        guard let mergeKey = strategy.mergeKey else {
+            throw PatchError(.invalid, "cannot merge lists without merge key for \(name)")
+        }
+        let (kept, rest) = try specialElements(changes, elements, mergeKey)
+        return ordered(try mergeObjects(rest, into: kept, mergeKey), by: rest, then: kept)
     }
 
     /// The same with the order that `$setElementOrder` gives; nil for a list that is absent.
@@ -34,22 +42,10 @@ struct StrategicListMerge {
                 merged = strategy.mergesList ? try merge(changes, into: merged) : changes
             }
         }
-        return try ordered(merged, by: order, then: elements ?? [])
+        return ordered(merged, by: order, then: elements ?? [])
     }
 
     // MARK: Elements
-
-    private func merged(_ changes: [JSONValue], _ elements: [JSONValue]) throws(PatchError) -> [JSONValue] {
-        guard try Self.areObjects(elements + changes) else {
-            var seen: Set<JSONValue> = []
-            return (elements + changes).filter { seen.insert($0).inserted }
-        }
-        guard let mergeKey = strategy.mergeKey else {
-            throw PatchError(.invalid, "cannot merge lists without merge key for \(name)")
-        }
-        let (kept, rest) = try specialElements(changes, elements, mergeKey)
-        return try mergeObjects(rest, into: kept, mergeKey)
-    }
 
     /// Applies the elements of the patch that are directives; gives what is left of the list and of the patch.
     private func specialElements(
@@ -69,7 +65,7 @@ struct StrategicListMerge {
             case let other?: throw .badPatchType(other, change.objectValue ?? [:])
             }
         }
-        if replaces { return ([], rest) }
+        if replaces { return (rest, []) }
         return (elements.filter { $0[mergeKey].map { !deleted.contains($0) } ?? true }, rest)
     }
 
@@ -89,7 +85,7 @@ struct StrategicListMerge {
                 result[place] = .object(try StrategicMerge.merge(patch, into: original, elementShape))
             } else {
                 places[value] = result.count
-                result.append(StrategicMerge.withoutDirectives(change))
+                result.append(StrategicMerge.newElement(change))
             }
         }
         return result
@@ -97,17 +93,18 @@ struct StrategicListMerge {
 
     /// Takes primitive elements away.
     static func delete(_ deletions: [JSONValue], from elements: [JSONValue]) throws(PatchError) -> [JSONValue] {
-        if try areObjects(elements + deletions) { throw .badPrimitiveList }
+        if try areObjects(elements, deletions) { throw .badPrimitiveList }
         let deleted = Set(deletions)
         return elements.filter { !deleted.contains($0) }
     }
 
     /// Whether the elements are objects; throws where they are of several kinds, or lists.
-    private static func areObjects(_ elements: [JSONValue]) throws(PatchError) -> Bool {
-        guard let first = elements.first else { return false }
+    private static func areObjects(_ elements: [JSONValue], _ changes: [JSONValue]) throws(PatchError) -> Bool {
+        guard let first = elements.first ?? changes.first else { return false }
         if case .array = first { throw .listOfLists }
-        guard elements.allSatisfy({ $0.isOfSameKind(as: first) }) else {
-            let text = JSONValue.array(elements).goText
+        func isAlike(_ element: JSONValue) -> Bool { element.isOfSameKind(as: first) }
+        guard elements.allSatisfy(isAlike), changes.allSatisfy(isAlike) else {
+            let text = JSONValue.array([.array(elements), .array(changes)]).goText
             throw PatchError(.invalid, "list element types are not identical: \(text)")
         }
         if case .object = first { return true }
@@ -134,7 +131,7 @@ struct StrategicListMerge {
     /// of the object goes before one of the patch that came after it in the object.
     private func ordered(
         _ elements: [JSONValue], by order: [JSONValue], then original: [JSONValue]
-    ) throws(PatchError) -> [JSONValue] {
+    ) -> [JSONValue] {
         let patchPlaces = places(order)
         let originalPlaces = places(original)
         let known = elements.enumerated().map { index, element in
@@ -177,8 +174,9 @@ struct StrategicListMerge {
     private func checkOrder(_ changes: [JSONValue], _ order: [JSONValue]) throws(PatchError) {
         var position = 0
         for change in changes where change[Directive.patch] != "delete" {
-            if strategy.mergeKey != nil {
-                guard case .object = change else { throw .badElementOrder }
+            if let mergeKey = strategy.mergeKey {
+                guard case .object = change else { throw .notAnObject(change) }
+                if change[mergeKey] == nil { throw .noMergeKey(change, mergeKey) }
             }
             let wanted = identity(change)
             while position < order.count, identity(order[position]) != wanted { position += 1 }

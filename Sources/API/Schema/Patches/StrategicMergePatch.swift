@@ -52,6 +52,10 @@ extension PatchError {
         PatchError(.unprocessable, "map: \(element.goText) does not contain declared merge key: \(key)")
     }
 
+    static func notAnObject(_ element: JSONValue) -> PatchError {
+        PatchError(.invalid, "expected a map[string]interface {}, but received a \(element.goKind)")
+    }
+
     static func badPatchType(_ type: JSONValue, _ patch: JSONObject) -> PatchError {
         PatchError(.invalid, "unknown patch type: \(type.goText) in map: \(JSONValue.object(patch).goText)")
     }
@@ -131,7 +135,7 @@ enum StrategicMerge {
             }
             let merge = StrategicListMerge(kind: kind, strategy: strategy, name: key)
             result[key] = .array(try merge.merge(patch, into: original))
-        default: result[key] = withoutDirectives(value)
+        default: result[key] = value[Directive.patch] == nil ? withoutDirectives(value) : result[key]
         }
     }
 
@@ -177,16 +181,25 @@ enum StrategicMerge {
         }
     }
 
-    /// What a patch brings, without nulls and directives: they mean nothing where there was nothing.
+    /// What a patch brings where there was nothing, without nulls and directives: they mean nothing there. A member that
+    /// is an object with `$patch` is left out as a whole, as apimachinery does.
     static func withoutDirectives(_ value: JSONValue) -> JSONValue {
+        strip(value, keepsPatched: false)
+    }
+
+    /// The same for a new element of a list, in which what has `$patch` stays, without it.
+    static func newElement(_ value: JSONValue) -> JSONValue { strip(value, keepsPatched: true) }
+
+    private static func strip(_ value: JSONValue, keepsPatched: Bool) -> JSONValue {
         switch value {
         case .object(let object):
-            let kept = object.filter { !$0.value.isNull && !Directive.isDirective($0.key) }
-            return .object(JSONObject(kept.map { ($0.key, withoutDirectives($0.value)) }))
+            let kept = object.filter { key, value in
+                !value.isNull && !Directive.isDirective(key) && (keepsPatched || value[Directive.patch] == nil)
+            }
+            return .object(JSONObject(kept.map { ($0.key, strip($0.value, keepsPatched: keepsPatched)) }))
         case .array(let elements):
-            return .array(
-                elements.filter { $0[Directive.patch] == nil || $0[Directive.patch] == "merge" }
-                    .map(withoutDirectives))
+            let kept = keepsPatched ? elements : elements.filter { $0[Directive.patch] == nil }
+            return .array(kept.map { strip($0, keepsPatched: keepsPatched) })
         default: return value
         }
     }
