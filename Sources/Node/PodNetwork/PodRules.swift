@@ -191,15 +191,21 @@ struct FamilyRules {
     }
 
     /// IPv6 has no reverse path filter: a source that is not reached by the interface it came in through is not its
-    /// sender's. One lookup in the routing table for a packet from a pod, as rp_filter has it; no element per pod.
+    /// sender's. One lookup in the routing table for a packet from a pod, as rp_filter has it; no element per pod. What
+    /// other hosts send may come another way than answers go.
     private var sourceChain: Chain {
-        Chain(
+        let devices = Self.overlayDevices.filter { $0.hasPrefix(configuration.hostInterfacePrefix) }
+        let exceptions = (configuration.mode.bridge == nil ? devices : []).map { name in
+            Statement.match(.meta(.inputInterfaceName), .notEqual, .interfaceName("\(name)*"))
+        }
+        let isSpoofed = Statement.match(.fibRoute([.sourceAddress, .inputInterface]), .equal, .missing)
+        return Chain(
             "sources", hook: BaseChain(.filter, .prerouting, priority: BaseChain.rawPriority),
-            rules: [
-                Rule(
-                    fromPods, .match(.fibRoute([.sourceAddress, .inputInterface]), .equal, .missing), .verdict(.drop))
-            ])
+            rules: [Rule([fromPods] + exceptions + [isSpoofed, .verdict(.drop)])])
     }
+
+    /// What names of an overlay's devices begin with (OverlayConfiguration): a pod's interface may begin so, but has no dot.
+    private static let overlayDevices = ["swiftlet.", "swiftlet6.", "sl.", "sl6."]
 }
 
 extension Lease {

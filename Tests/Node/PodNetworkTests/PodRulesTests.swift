@@ -113,7 +113,7 @@ import Testing
 
         	chain sources {
         		type filter hook prerouting priority raw; policy accept;
-        		iifname "sl*" fib saddr . iif oif missing drop
+        		iifname "sl*" iifname != "sl.*" iifname != "sl6.*" fib saddr . iif oif missing drop
         	}
         }
 
