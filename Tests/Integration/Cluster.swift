@@ -2,6 +2,7 @@
 import Glibc
 import JSONTree
 import Linux
+import Synchronization
 import TestSupport
 import Testing
 
@@ -9,6 +10,18 @@ import Testing
 struct Cluster: Sendable {
     let testbed: Testbed
     let nodes: [Node]
+    private let agents = Agents()
+
+    /// By the node's name.
+    private final class Agents: Sendable {
+        let running = Mutex<[String: RunningProgram]>([:])
+    }
+
+    init(testbed: Testbed, nodes: [Node]) {
+        self.testbed = testbed
+        self.nodes = nodes
+    }
+
     /// Where `scripts/lib/traffic` answers in pods, on hosts and outside.
     static let port = 7000
     static let backends = ["vxlan", "vxlan-direct", "host-gw", "tunnel"]
@@ -63,8 +76,16 @@ struct Cluster: Sendable {
     @discardableResult
     func startAgent(of node: Node, _ overlay: String = "vxlan", _ options: [String] = []) async throws -> RunningProgram
     {
-        try await node.startAgent(
-            options: ["--node-name", name(of: node), "--overlay", overlay, "--leases", testbed.leases] + options)
+        let options = ["--node-name", name(of: node), "--overlay", overlay, "--leases", testbed.leases] + options
+        let agent = try await node.startAgent(options: options)
+        agents.running.withLock { $0[name(of: node)] = agent }
+        return agent
+    }
+
+    /// Ends a node's agent by SIGKILL, and waits until it is gone.
+    func killAgent(of node: Node) async throws {
+        let agent = agents.running.withLock { $0.removeValue(forKey: name(of: node)) }
+        try await agent?.stop(SIGKILL)
     }
 
     /// One pod on each node, called as the node; `serving` answers on ``port`` in each of them.

@@ -167,17 +167,3 @@ extension NodeTests {
         }
     }
 }
-
-extension Cluster {
-    /// Ends a node's agent by SIGKILL, and waits until it is gone.
-    func killAgent(of node: Node) async throws {
-        let script = """
-            for p in /proc/[0-9]*; do
-                tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -Eq '^[^ ]*/swiftlet node ' || continue
-                kill -KILL ${p#/proc/}
-                while [ -e $p/exe ]; do sleep 0.02; done
-            done
-            """
-        try await node.host.shell(script).orFail()
-    }
-}
