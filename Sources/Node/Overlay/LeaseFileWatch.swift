@@ -1,3 +1,4 @@
+import Glibc
 import Linux
 import Synchronization
 
@@ -67,11 +68,30 @@ public final class LeaseFileWatch: Sendable {
     }
 
     private func note() {
-        // What changed is found by reading: an event that was lost costs nothing but time.
-        let events = (try? inotify.events()) ?? []
+        guard let events = try? inotify.events() else { return look() }
         let gone = UInt32(IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)
-        if events.contains(where: { $0.mask & gone != 0 }) { state.withLock { $0.directory = nil } }
-        look()
+        var matters = false
+        for event in events {
+            if event.mask & gone != 0 {
+                state.withLock { $0.directory = nil }
+                matters = true
+            } else {
+                matters = matters || event.isOverflow || isAboutFile(event)
+            }
+        }
+        if matters { look() }
+    }
+
+    /// Whether the file may say something else now. One that is just being made or written may look like a shorter list:
+    /// its IN_CLOSE_WRITE comes.
+    private func isAboutFile(_ event: Inotify.Event) -> Bool {
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return event.name == name }
+        // What a link leads to may have been exchanged under another name, as Kubernetes does with ConfigMaps.
+        if status.st_mode & S_IFMT == S_IFLNK { return true }
+        guard event.name == name else { return false }
+        return event.mask & UInt32(IN_CREATE) == 0 || status.st_nlink > 1
     }
 
     /// Watches the directory, if that is to be done, and reads the file.

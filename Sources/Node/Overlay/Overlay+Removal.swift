@@ -15,8 +15,9 @@ extension Overlay {
             let entries = plan.entryRepairs(kernel, of: nil).flatMap(\.changes)
             let devices = plan.deviceRepairs(kernel, known: []).repairs.flatMap(\.changes)
             // What went meanwhile, by other hands or with what it was on, is as gone as it should be.
-            for case .some(let error) in try socket.attempt(entries + devices) where !error.isSettledByReading {
-                throw error
+            let changes = entries + devices
+            for (change, error) in zip(changes, try socket.attempt(changes)) {
+                if let error, !error.isSettledByReading(of: change) { throw error }
             }
             var rules = try NFTablesSocket(in: networkNamespace)
             var change = Transaction()

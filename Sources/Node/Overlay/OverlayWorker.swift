@@ -26,6 +26,8 @@ actor OverlayWorker {
 
     private var kernel = KernelState()
     private var plan: Plan
+    /// Leases that are not planned for yet.
+    private var newTable: LeaseTable?
     private var ledger = RepairLedger()
     /// Planned and not made yet: to make them is no repair.
     private var planned: Set<Repair.Subject> = []
@@ -57,7 +59,8 @@ actor OverlayWorker {
     func update(_ leases: [NodeLease]) {
         if isStopped.load(ordering: .relaxed) { return }
         if !isTold { start() }
-        converge(LeaseTable(leases, ownName: configuration.nodeName))
+        newTable = LeaseTable(leases, ownName: configuration.nodeName)
+        converge()
     }
 
     private func start() {
@@ -97,10 +100,10 @@ extension OverlayWorker {
 
     /// Makes the kernel what it should be.
     /// - Parameter comparingAll: whatever events were about.
-    private func converge(_ table: LeaseTable? = nil, comparingAll: Bool = false) {
+    private func converge(comparingAll: Bool = false) {
         if isStopped.load(ordering: .relaxed) { return }
         do throws(NetlinkError) {
-            try reachPlan(table, comparingAll ? nil : [])
+            try reachPlan(comparing: comparingAll ? nil : [])
         } catch {
             // What became of a request is not known.
             kernel.doubts = .everything
@@ -112,13 +115,12 @@ extension OverlayWorker {
     }
 
     /// - Parameter keys: what to compare beside what turns out to be new; nil: all.
-    private func reachPlan(_ table: LeaseTable?, _ keys: Set<EntryKey>?) throws(NetlinkError) {
-        var (table, keys) = (table, keys)
+    private func reachPlan(comparing keys: Set<EntryKey>?) throws(NetlinkError) {
+        var keys = keys
         for _ in 0..<Self.mostRounds where !isStopped.load(ordering: .relaxed) {
             if try look() { keys = nil }
-            let touched = kernel.takeEntries().union(replan(table))
+            let touched = kernel.takeEntries().union(replan())
             keys?.formUnion(touched)
-            table = nil
             let now = ContinuousClock.now
             let (repairs, problems) = plan.deviceRepairs(kernel, known: known)
             deviceProblems = problems
@@ -151,9 +153,10 @@ extension OverlayWorker {
         }
     }
 
-    private func replan(_ table: LeaseTable?) -> Set<EntryKey> {
+    private func replan() -> Set<EntryKey> {
         let before = plan.devices
-        let keys = plan.update(table, for: kernel)
+        let keys = plan.update(newTable, for: kernel)
+        newTable = nil
         for key in keys { expect(.entry(key)) }
         for device in plan.devices where !before.contains(device) {
             expect(.device(device.name))
@@ -189,7 +192,7 @@ extension OverlayWorker {
                     continue
                 }
                 kernel.doubts.formUnion(error.doubts(about: change))
-                if !error.isSettledByReading { failure = error }
+                if !error.isSettledByReading(of: change) { failure = error }
             }
             note(repair, failure, at: now)
         }
@@ -324,8 +327,15 @@ extension OverlayWorker {
 }
 
 extension NetlinkError {
-    /// Whether it means no more than that the kernel was not as believed.
-    var isSettledByReading: Bool { [ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL].contains(errno) }
+    /// Whether it means no more than that the kernel was not as believed: what had to go has gone, or what something was
+    /// to be added to.
+    func isSettledByReading(of change: Change) -> Bool {
+        switch change {
+        case .deleteLink, .deleteAddress, .deleteRoute, .deleteNeighbour, .deleteForwardingEntry:
+            [ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL].contains(errno)
+        default: errno == ENODEV || errno == ENETDOWN
+        }
+    }
 
     fileprivate func doubts(about change: Change) -> KernelState.Doubts {
         switch change {
