@@ -1,0 +1,1 @@
+struct Bench { let directory: String; func run() async throws {} }
