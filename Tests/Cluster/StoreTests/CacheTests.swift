@@ -65,7 +65,7 @@ extension CachedChange<String> {
             let ranges: [KeyRange] = [
                 .prefix("/x/"), .prefix("/x/1"), KeyRange(from: "/x/25", to: "/x/7"), .key("/x/9"), .key("/y"),
             ]
-            for back in [Int64(0), 1, 7, 50, 250] {
+            for back in [Int64(0), 1, 7, 50, 120] {
                 let at = Revision(store.published.number - back)
                 for range in ranges {
                     let expected = try await store.range(range, at: at, limit: nil).entries
