@@ -28,6 +28,8 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let nio = [("NIOCore", "swift-nio"), ("NIOPosix", "swift-nio"), ("NIOHTTP1", "swift-nio"), ("NIOSSL", "swift-nio-ssl")]
     .map { Target.Dependency.product(name: $0.0, package: $0.1) }
+let grdb = [("GRDB", "GRDB.swift"), ("GRDBSQLite", "GRDB.swift")]
+    .map { Target.Dependency.product(name: $0.0, package: $0.1) }
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 let package = Package(
@@ -44,6 +46,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         // CSupport: C, only what Swift cannot do or call by itself. (CSupport/podinit is built by its own Makefile.)
@@ -94,6 +97,9 @@ let package = Package(
                 logging,
             ]),
 
+        // Cluster: the compact control plane.
+        room("Cluster", "Store", ["Linux"] + grdb),
+
         // Commands.
         .executableTarget(
             name: "swiftlet",
@@ -140,6 +146,10 @@ let package = Package(
         tests("Node", "ControlSocket", ["TestSupport"]),
         tests(
             "Node", "LocalNode", ["TestSupport", "Linux", "Overlay", "JSONTree", "NFTables", "Resources", "Manifests"]),
+        tests("Cluster", "Store", ["StoreLoad", "TestSupport", "Linux"] + grdb.prefix(1)),
+        // Puts load on a store: a child of its tests, and scripts/bench store.
+        .executableTarget(
+            name: "StoreLoad", dependencies: ["Store", "Linux"], path: "Tests/Cluster/StoreLoad", swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestSupport", "Linux", "JSONTree"],
             path: "Tests/Integration", swiftSettings: strict),

@@ -6,6 +6,9 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     case future(requested: Revision, newest: Revision)
     /// No space is left on the device. Nothing was changed; writes work again as soon as there is space. (HTTP 507)
     case full(String)
+    /// Another program (not a store: those are kept out) holds the database's lock. Nothing was changed; writes work
+    /// again as soon as it lets go. (HTTP 503)
+    case busy(String)
     /// Another process has the store open.
     case inUse(path: String, process: Int32?)
     /// What no store would take: a key or a transaction that is too large.
@@ -18,8 +21,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     case cancelled
     /// The file is no store, a damaged one, or of a newer format.
     case damaged(String)
-    /// The disk or the database failed. Whether a transaction that failed so was done is not known; later writes fail
-    /// too, until the store is opened again.
+    /// The disk or the database failed. Whether a transaction that failed so was done is not known. After an error of the
+    /// disk later writes fail too, until the store is opened again.
     case failed(String)
 
     public var description: String {
@@ -28,6 +31,7 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
             "revision \(requested) is compacted; the oldest that is known is \(oldest)"
         case .future(let requested, let newest): "revision \(requested) is in the future; the newest is \(newest)"
         case .full(let detail): "no space for the store: \(detail)"
+        case .busy(let detail): "another program locks the store: \(detail)"
         case .inUse(let path, let process):
             "\(path) is in use by another process" + (process.map { " (pid \($0))" } ?? "")
         case .invalid(let detail): detail

@@ -12,7 +12,9 @@ struct Bench {
         try makeDirectories(directory)
         defer { for name in (try? listDirectory(directory)) ?? [] { unlink("\(directory)/\(name)") } }
         try syncs()
-        say("\n| work | writers | rate | p50 | p99 | longest | CPU a write |\n| --- | --- | --- | --- | --- | --- | --- |")
+        say(
+            "\n| work | writers | rate | p50 | p99 | longest | CPU a write |\n| --- | --- | --- | --- | --- | --- | --- |"
+        )
         let store = try await SQLiteStore(path: "\(directory)/objects.sqlite")
         for (writers, total) in [(1, 4000), (16, 60_000), (64, 120_000)] {
             let key = keys(writers)
@@ -86,7 +88,9 @@ struct Bench {
         try await cache.start()
         say("\n5,000 objects of 4 KB:\n\n| what | |\n| --- | --- |")
         say("| filling the cache from the file | \(micro(seconds() - begin)) |")
-        say("| resident before, after writing them, with the cache | \(mega(before)), \(mega(written)), \(mega(residentBytes())) |")
+        say(
+            "| resident before, after writing them, with the cache | \(mega(before)), \(mega(written)), \(mega(residentBytes())) |"
+        )
         begin = seconds()
         for number in 0..<100_000 { _ = try cache.get(StoreKey("/registry/pods/\(number % 5000)")) }
         say("| GET from the cache | \(micro((seconds() - begin) / 100_000)) |")
@@ -126,7 +130,9 @@ struct Bench {
             }
             return try await group.reduce(into: []) { $0 += $1 }.sorted()
         }
-        say("| 100 watchers, 200 updates one after the other: delivery from the commit's begin, p50 | \(micro(times[times.count / 2])) |")
+        say(
+            "| 100 watchers, 200 updates one after the other: delivery from the commit's begin, p50 | \(micro(times[times.count / 2])) |"
+        )
         say("| the same, p99 | \(micro(times[times.count * 99 / 100])) |")
     }
 }

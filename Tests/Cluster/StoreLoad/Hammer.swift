@@ -25,7 +25,9 @@ func hammer(_ directory: String) async throws {
 private func step(_ store: SQLiteStore, _ writer: Int, _ round: Int, _ tag: String) async throws {
     let key = "/hammer/\((round &* 7 &+ writer) % 40)"
     if round % 5 == 4 {
-        if case .committed(let revision) = try await store.commit(Transaction(if: [.exists(StoreKey(key))], [.delete(StoreKey(key))])) {
+        if case .committed(let revision) = try await store.commit(
+            Transaction(if: [.exists(StoreKey(key))], [.delete(StoreKey(key))]))
+        {
             say("ack \(revision) \(key) -")
         }
     } else {

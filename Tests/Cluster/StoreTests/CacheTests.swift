@@ -44,7 +44,8 @@ extension CachedChange<String> {
     }
 
     @Test(arguments: [1, 2, 3])
-    func `lists are what the store says, now and in the remembered past, whole and in pages`(seed: UInt64) async throws {
+    func `lists are what the store says, now and in the remembered past, whole and in pages`(seed: UInt64) async throws
+    {
         var random = Seeded(seed)
         try await withStore { store in
             func write(_ count: Int) async throws {
@@ -100,7 +101,8 @@ extension CachedChange<String> {
         }
     }
 
-    @Test func `a watch has old and new, from any remembered revision, also from before the cache began`() async throws {
+    @Test func `a watch has old and new, from any remembered revision, also from before the cache began`() async throws
+    {
         try await withStore { store in
             try await store.put("/x/a", "1")
             try await store.put("/x/a", "2")
@@ -136,7 +138,8 @@ extension CachedChange<String> {
         }
     }
 
-    @Test func `a watcher that does not read is cut off, and the cache remembers no more than its bounds`() async throws {
+    @Test func `a watcher that does not read is cut off, and the cache remembers no more than its bounds`() async throws
+    {
         try await withStore { store in
             let cache = try await textCache("/x/", of: store) {
                 $0.changes = 64

@@ -14,7 +14,8 @@ import Testing
             var history: [Int64: [String: String]] = [:]
             var newest: Int64 = 0
             for round in 0..<100 {
-                let lines = try await hammerAndKill(directory, milliseconds: Int32.random(in: 0...40, using: &random), fromStart: round % 5 == 4)
+                let lines = try await hammerAndKill(
+                    directory, milliseconds: Int32.random(in: 0...40, using: &random), fromStart: round % 5 == 4)
                 for line in lines { try note(line, in: &history, newest: &newest) }
                 try await compare(directory, &history, &newest, thorough: round % 20 == 19)
             }

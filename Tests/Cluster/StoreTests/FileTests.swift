@@ -1,3 +1,4 @@
+import GRDB
 import Glibc
 import Linux
 import Store
@@ -11,6 +12,36 @@ import Testing
             await #expect(throws: error) { try await SQLiteStore(path: store.path) }
             #expect("\(error)".contains("in use by another process (pid \(getpid()))"))
             #expect(throws: error) { try StoreFile(store.path).restore(from: store.path, replacing: true) }
+        }
+    }
+
+    @Test func `a lock of a foreign program is told, and writes work when it is gone`() async throws {
+        try await withStore { store in
+            try await store.put("a", "1")
+            let foreign = try DatabaseQueue(path: store.path)
+            try await foreign.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
+            do throws(StoreError) {
+                _ = try await store.commit(Transaction([.put("a", [50])]))
+                Issue.record("was done")
+            } catch {
+                guard case .busy = error else { throw error }
+            }
+            try await foreign.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+            #expect(try await store.put("a", "2") == 2)
+            try foreign.close()
+        }
+    }
+
+    @Test func `nobody but its owner can read a store or a backup`() async throws {
+        try await withStore { store in
+            try await store.put("secret", "x")
+            let copy = "\(parentDirectory(of: store.path))/copy"
+            _ = try StoreFile(store.path).backup(to: copy)
+            for path in [store.path, "\(store.path)-wal", "\(store.path)-shm", copy] {
+                var status = stat()
+                try check(stat(path, &status), "stat", path)
+                #expect(status.st_mode & 0o777 == 0o600, "\(path)")
+            }
         }
     }
 
@@ -98,8 +129,9 @@ import Testing
             #expect(try StoreFile(path).check() == [])
             // A page of the log, overwritten as a bad disk would.
             var bytes = try readFile(path)
-            let place = try #require(bytes.indices.dropFirst(8192).first { bytes[$0...].starts(with: "some value".utf8) })
-            for index in place / 4096 * 4096 ..< place / 4096 * 4096 + 4096 { bytes[index] = 0xA5 }
+            let place = try #require(
+                bytes.indices.dropFirst(8192).first { bytes[$0...].starts(with: "some value".utf8) })
+            for index in place / 4096 * 4096..<place / 4096 * 4096 + 4096 { bytes[index] = 0xA5 }
             try writeFileAtomically(path, bytes)
             var isFound = false
             do throws(StoreError) {

@@ -159,7 +159,8 @@ private let ranges: [KeyRange] = [
                 for writer in 0..<4 {
                     group.addTask {
                         for number in 0..<500 {
-                            _ = try await store.put(StoreKey("\(writer) \(number % 50)"), String(repeating: "x", count: 2000))
+                            _ = try await store.put(
+                                StoreKey("\(writer) \(number % 50)"), String(repeating: "x", count: 2000))
                         }
                     }
                 }

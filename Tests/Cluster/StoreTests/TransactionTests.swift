@@ -72,7 +72,9 @@ import Testing
 
     @Test func `keys and values may be any bytes, and the largest allowed`() async throws {
         try await withStore { store in
-            let keys: [[UInt8]] = [[0], [0, 0], [1, 0xFF], [0xFF], [0xFF, 0xFF], [UInt8](repeating: 98, count: 1024)]
+            let keys: [[UInt8]] = [
+                [0], [0, 0], [1, 0xFF], [0xFF], [0xFF, 0xFF], [UInt8](repeating: 98, count: 1024),
+            ]
             for (number, key) in keys.enumerated() {
                 let value = [UInt8](repeating: UInt8(number), count: number * 1_000_000)
                 _ = try await store.commit(.create(StoreKey(key), value))

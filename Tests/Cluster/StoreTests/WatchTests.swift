@@ -32,7 +32,9 @@ import Testing
         }
     }
 
-    @Test func `watches that begin at any moment see each change once and in one order, while writers race`() async throws {
+    @Test func `watches that begin at any moment see each change once and in one order, while writers race`()
+        async throws
+    {
         try await withStore { store in
             let watches = try await withThrowingTaskGroup(of: (Told, WatchRegistration, Revision)?.self) { group in
                 for writer in 0..<8 {

@@ -55,32 +55,25 @@ extension Change {
     var words: String { "\(revision) \(key)" + (entry.map { "=\($0.text)" } ?? "") }
 }
 
-/// What a watch was told, for tests that wait for it.
+/// What a watch was told.
 final class Told: Sendable {
     private struct State {
         var changes: [Change] = []
         var through = Revision.zero
         var ended: StoreError?
-        var batches: [Int] = []
-        var waiters: [(Revision, CheckedContinuation<Void, Never>)] = []
     }
     private let state = Mutex(State())
 
     var sink: WatchSink {
         { event in
-            let ready = self.state.withLock { state in
+            self.state.withLock { state in
                 switch event {
                 case .changes(let changes, let revision):
                     state.changes += changes
-                    state.batches.append(changes.count)
                     state.through = revision
                 case .ended(let error): state.ended = error
                 }
-                let ready = state.waiters.filter { $0.0 <= state.through || state.ended != nil }
-                state.waiters.removeAll { $0.0 <= state.through || state.ended != nil }
-                return ready
             }
-            for waiter in ready { waiter.1.resume() }
         }
     }
 

@@ -9,8 +9,8 @@ struct Cleaning {
     private var cleaned: Place
     /// As the file will say when the transaction under way is committed.
     private var next: Place
-    /// Nothing to do until there is a newer revision than this.
-    private var waitsFor: Revision?
+    /// After an error: nothing to do until there is a newer revision than this.
+    private var pausedAt: Revision?
 
     init(_ database: Database) throws {
         let statement = try Prepared(database, "SELECT compacted, cleaned FROM meta")
@@ -23,7 +23,7 @@ struct Cleaning {
 
     /// Whether a slice would do something, the newest revision being `newest`.
     func isPending(newest: Revision) -> Bool {
-        cleaned < .end(of: compacted) && waitsFor.map { $0 < newest } ?? true
+        cleaned < .end(of: compacted) && pausedAt.map { $0 < newest } ?? true
     }
 
     /// Nothing before `revision` can be asked for from here on.
@@ -35,11 +35,11 @@ struct Cleaning {
 
     mutating func didCompact(through revision: Revision) {
         compacted = revision
-        waitsFor = nil
+        pausedAt = nil
     }
 
     /// Looks at the next `rows` changes. The value before each can go: it was replaced at a revision that is compacted.
-    /// So can a deletion itself, except the very newest change: the end of the log is the revision counter.
+    /// So can a deletion itself. (If that was the log's end, `compacted` still says where the counter stands.)
     mutating func slice(_ database: Database, rows: Int, newest: Revision) throws {
         let end = Place.end(of: compacted)
         guard isPending(newest: newest) else { return }
@@ -52,18 +52,12 @@ struct Cleaning {
         var seen = 0
         var at = cleaned
         var gone: [Place] = []
-        var isBlocked = false
         try select.forEach { row in
             let place = row.place(0)
-            let isDeletion = row.integer(1) == Layout.deleted
-            if isDeletion, place.revision == newest {
-                isBlocked = true
-                return false
-            }
             seen += 1
             at = place
             if row.place(2) != .none { gone.append(row.place(2)) }
-            if isDeletion { gone.append(place) }
+            if row.integer(1) == Layout.deleted { gone.append(place) }
             return true
         }
         let delete = try Prepared(cachedBy: database, "DELETE FROM log WHERE place = ?")
@@ -71,8 +65,7 @@ struct Cleaning {
             delete.bind(place.number, at: 1)
             try delete.run()
         }
-        waitsFor = isBlocked && seen == 0 ? newest : nil
-        next = !isBlocked && seen < rows ? end : at
+        next = seen < rows ? end : at
         let update = try Prepared(cachedBy: database, "UPDATE meta SET cleaned = ?")
         update.bind(next.number, at: 1)
         try update.run()
@@ -82,5 +75,5 @@ struct Cleaning {
     mutating func didFail() { next = cleaned }
 
     /// Stops for now, after an error; goes on with the next change.
-    mutating func pause(newest: Revision) { waitsFor = newest }
+    mutating func pause(newest: Revision) { pausedAt = newest }
 }

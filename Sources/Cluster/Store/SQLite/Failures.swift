@@ -13,6 +13,7 @@ extension StoreError {
             case .SQLITE_FULL: self = .full(text)
             // The file of the WAL's index could not grow.
             case .SQLITE_IOERR where error.extendedResultCode == .SQLITE_IOERR_SHMSIZE: self = .full(text)
+            case .SQLITE_BUSY, .SQLITE_LOCKED: self = .busy(text)
             case .SQLITE_CORRUPT, .SQLITE_NOTADB: self = .damaged(text)
             case .SQLITE_INTERRUPT: self = .cancelled
             default: self = .failed(text)

@@ -12,7 +12,7 @@ enum Layout {
     static let applicationID: Int32 = 0x5357_4C54
     /// PRAGMA user_version; a store of a higher one is refused.
     static let format: Int32 = 1
-    /// Four times the usual limit of a row's inline part at 1 KB objects; larger pages write more for small changes.
+    /// Three objects of 1 KB. With 8192 as many writes a second were measured; what is larger writes more for each change.
     static let pageBytes = 4096
 
     /// A change's kind in the log.

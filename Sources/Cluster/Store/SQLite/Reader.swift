@@ -8,7 +8,8 @@ struct Reader {
     func bounds() throws -> (newest: Revision, oldest: Revision) {
         let oldest =
             try Prepared(cachedBy: database, "SELECT compacted FROM meta").first { Revision($0.integer(0)) } ?? .zero
-        let last = try Prepared(cachedBy: database, "SELECT max(place) FROM log").first { $0.place(0).revision } ?? .zero
+        let last =
+            try Prepared(cachedBy: database, "SELECT max(place) FROM log").first { $0.place(0).revision } ?? .zero
         return (max(last, oldest), oldest)
     }
 

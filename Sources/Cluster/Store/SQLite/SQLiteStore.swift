@@ -21,12 +21,13 @@ public final class SQLiteStore: Store {
     public init(path: String, settings: Settings = Settings()) async throws(StoreError) {
         let lock = try Self.lock(path)
         pool = try storeErrors(path) {
+            try createPrivateFile(path)
             let pool = try DatabasePool(path: path, configuration: Self.configuration(settings))
             try pool.writeWithoutTransaction { database in
                 try Layout.prepare(database)
                 // GRDB sets NORMAL, which loses the last commits when the power fails.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
-                // The writer waits this long for readers where it must (Journal), not longer.
+                // In milliseconds. Longer than this the writer waits for nobody: readers (Journal), or other programs.
                 try database.execute(sql: "PRAGMA busy_timeout = 50")
                 try database.execute(sql: "PRAGMA journal_size_limit = \(settings.journalBytes)")
             }
@@ -76,6 +77,8 @@ public final class SQLiteStore: Store {
         var configuration = Configuration()
         configuration.maximumReaderCount = settings.readers
         configuration.foreignKeysEnabled = false
+        // A transaction that could not be rolled back is an error that the writer reports, not a reason to crash.
+        configuration.allowsUnsafeTransactions = true
         configuration.busyMode = .timeout(5)
         configuration.label = "store"
         configuration.prepareDatabase { database in

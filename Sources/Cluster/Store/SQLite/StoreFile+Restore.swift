@@ -48,13 +48,17 @@ extension StoreFile {
         try copy.close()
     }
 
-    /// Renames the store that is there, with what belongs to it.
+    /// Gives the store that is there a second name. Its first one is then replaced in one step, so that whenever this is
+    /// killed there is a whole store under it.
     private func setAside() throws {
-        for suffix in ["-wal", "-shm", ""] {
-            removeFile("\(path).replaced\(suffix)")
-            if fileExists(path + suffix) {
-                try Linux.check(rename(path + suffix, "\(path).replaced\(suffix)"), "rename", path + suffix)
-            }
+        guard fileExists(path) else { return }
+        // One file instead of three: closing the last connection folds the write-ahead log into it. One that is too
+        // damaged for that keeps its log beside it.
+        try? DatabaseQueue(path: path).writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+        for suffix in ["", "-wal", "-shm"] { removeFile("\(path).replaced\(suffix)") }
+        try Linux.check(link(path, "\(path).replaced"), "link", path)
+        for suffix in ["-wal", "-shm"] where fileExists(path + suffix) {
+            try Linux.check(rename(path + suffix, "\(path).replaced\(suffix)"), "rename", path + suffix)
         }
     }
 
@@ -70,6 +74,12 @@ extension StoreFile {
         let file = try OwnedDescriptor(opening: path, flags: O_RDONLY)
         try Linux.check(Glibc.fsync(file.number), "fsync", path)
     }
+}
+
+/// Makes an empty file that only its owner may read: it will hold Secrets. SQLite gives the files beside it its mode.
+/// One that is there already stays as it is.
+func createPrivateFile(_ path: String) throws(SystemError) {
+    _ = try OwnedDescriptor(opening: path, flags: O_RDWR | O_CREAT, mode: 0o600)
 }
 
 /// Removes a file if it is there.

@@ -92,6 +92,7 @@ public struct StoreFile: Sendable {
             let part = "\(destination).part"
             for suffix in ["", "-journal", "-wal", "-shm"] { removeFile(part + suffix) }
             do {
+                try createPrivateFile(part)
                 try connect().backup(to: DatabaseQueue(path: part))
                 // One file, not three: a copy of a store in WAL mode is in WAL mode.
                 let copy = try DatabaseQueue(path: part)

@@ -17,7 +17,7 @@ actor Writer {
     let settings: SQLiteStore.Settings
     /// nil after the store was closed.
     var statements: Statements?
-    /// The newest revision that was given; a batch that fails leaves its revisions unused.
+    /// The newest revision that was given.
     var head: Revision
     /// Why nothing is written any more.
     var failure: StoreError?
@@ -151,8 +151,9 @@ actor Writer {
         return (outcomes, changes)
     }
 
-    /// Runs `body` in one SQLite transaction; after an error nothing of it was done.
+    /// Runs `body` in one SQLite transaction; after an error nothing of it was done, and nobody was told its revisions.
     func write(_ statements: Statements, _ body: (Database) throws -> Void) throws(StoreError) {
+        let before = head
         do {
             try pool.writeWithoutTransaction { database in
                 do {
@@ -161,7 +162,11 @@ actor Writer {
                     try statements.commit.run()
                 } catch {
                     // SQLite has rolled back by itself after some errors.
-                    if database.isInsideTransaction { try statements.rollback.run() }
+                    if database.isInsideTransaction {
+                        do { try statements.rollback.run() } catch {
+                            failure = StoreError(error, "\(pool.path): ROLLBACK")
+                        }
+                    }
                     throw error
                 }
                 journal.note(database)
@@ -169,12 +174,16 @@ actor Writer {
             cleaning.didCommit()
         } catch {
             cleaning.didFail()
-            let error = StoreError(error, pool.path)
-            switch error {
-            case .failed, .damaged: failure = error
-            default: break
+            head = before
+            let reason = StoreError(error, pool.path)
+            switch (error as? DatabaseError)?.resultCode {
+            // A commit that failed so may be on the disk all the same, and what the kernel could not write it may have
+            // dropped. Only opening the file anew tells.
+            case .SQLITE_IOERR, .SQLITE_CORRUPT, .SQLITE_NOTADB:
+                failure = .failed("\(reason)")
+                throw .failed("\(reason)")
+            default: throw reason
             }
-            throw error
         }
     }
 
