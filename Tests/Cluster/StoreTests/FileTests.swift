@@ -18,7 +18,9 @@ import Testing
     @Test func `a lock of a foreign program is told, and writes work when it is gone`() async throws {
         try await withStore { store in
             try await store.put("a", "1")
-            let foreign = try DatabaseQueue(path: store.path)
+            var configuration = Configuration()
+            configuration.allowsUnsafeTransactions = true
+            let foreign = try DatabaseQueue(path: store.path, configuration: configuration)
             try await foreign.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
             do throws(StoreError) {
                 _ = try await store.commit(Transaction([.put("a", [50])]))
