@@ -335,14 +335,21 @@ extension AddressLeases {
     }
 }
 
-/// Makes `directory` its caller's alone, until the lock goes away or the process dies.
+/// Makes `directory` its caller's alone, until the lock goes away or the process dies. Without `waits` another owner is an
+/// error, if it stays one for a tenth of a second: what a former owner just started holds its lock until it has become
+/// another program.
 func lockPodNetwork(_ directory: String, waits: Bool = false) throws(PodNetworkError) -> FileLock {
-    do {
-        try makeDirectories(directory, mode: 0o700)
-        return try FileLock(directory + "/lock", wait: waits)
-    } catch {
-        throw error.errno == EWOULDBLOCK ? .directoryInUse(directory) : .system(error)
+    for attempt in 0... {
+        do {
+            if attempt == 0 { try makeDirectories(directory, mode: 0o700) }
+            return try FileLock(directory + "/lock", wait: waits)
+        } catch {
+            guard error.errno == EWOULDBLOCK else { throw .system(error) }
+            if attempt == 20 { break }
+            usleep(5000)
+        }
     }
+    throw .directoryInUse(directory)
 }
 
 /// The interfaces that the leases in `directory` name, for a reset, which has no configuration.

@@ -8,8 +8,8 @@ extension HostLinks {
     /// configuration had. Where there are no other pod networks (`isAlone`), all that looks like one's is this one's own,
     /// though nothing on disk may say so any more.
     mutating func checkForOverlap(former: NodeRecord?, isAlone: Bool) throws(PodNetworkError) {
-        let own = configuration.podCIDRs + (former?.podCIDRs ?? [])
-        let bridges = Set([configuration.mode.bridge, former?.bridge].compactMap(\.self))
+        let own = configuration.podCIDRs + (former?.allCIDRs ?? [])
+        let bridges = Set([configuration.mode.bridge].compactMap(\.self) + (former?.allBridges ?? []))
         let links: [Int32: Link]
         let addresses: [Address]
         let found: [Route]
@@ -40,7 +40,7 @@ extension HostLinks {
                 if route.origin != PodNetworkConfiguration.routeProtocol {
                     try checkForOverlap(cidr, route, own)
                 } else if route.kind == .unreachable, !isAlone {
-                    let isOurs = former?.podCIDRs.contains { $0.overlaps(route.destination) } ?? false
+                    let isOurs = former?.allCIDRs.contains { $0.overlaps(route.destination) } ?? false
                     if !isOurs { throw .podCIDRInUse(cidr, by: "another pod network has \(route.destination)") }
                 }
             }
@@ -144,12 +144,11 @@ extension HostLinks {
         where (route.kind == .unreachable && !fallbacks.contains(route.destination))
             || (route.kind == .local && route.link == 1 && !local.contains(route.destination))
         {
-            let own = configuration.podCIDRs + (former?.podCIDRs ?? [])
+            let own = configuration.podCIDRs + (former?.allCIDRs ?? [])
             if own.contains(where: { $0.overlaps(route.destination) }) { changes.append(.deleteRoute(route)) }
         }
-        if let name = former?.bridge, name != configuration.mode.bridge, let link = try routes.link(.name(name)),
-            isOurBridge(link)
-        {
+        for name in former?.allBridges ?? [] where name != configuration.mode.bridge {
+            guard let link = try routes.link(.name(name)), isOurBridge(link) else { continue }
             changes.append(.deleteLink(.index(link.index)))
         }
         for case .some(let error) in try routes.attempt(changes)
@@ -166,7 +165,7 @@ extension HostLinks {
             if isLeft || isOurBridge(link) { changes.append(.deleteLink(.index(link.index))) }
         }
         for route in try routes.routes(origin: PodNetworkConfiguration.routeProtocol) {
-            let isOurs = record?.podCIDRs.contains { $0.overlaps(route.destination) } ?? true
+            let isOurs = record?.allCIDRs.contains { $0.overlaps(route.destination) } ?? true
             if isOurs { changes.append(.deleteRoute(route)) }
         }
         for address in record?.nodeAddresses ?? [] {

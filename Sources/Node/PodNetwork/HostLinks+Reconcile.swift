@@ -61,7 +61,8 @@ extension HostLinks {
                 && view.neighbours.isSuperset(of: plan.neighbours(link.index))
                 && (bridge == nil || link.bridgePort?.hairpin == true)
                 && plan.linkAddress(link.index).map { view.addresses.contains(Place($0.address, link.index)) } ?? true
-            if !isWhole {
+            let hasQueue = try hasQueue(lease, link.index)
+            if !isWhole || !hasQueue {
                 changes += plan.hostChanges(link: link.index)
                 report.repaired.append(lease.uid)
             }
@@ -77,6 +78,12 @@ extension HostLinks {
         // A deleted interface took its routes and neighbours with it.
         for case .some(let error) in try routes.attempt(changes)
         where ![ESRCH, ENODEV, ENOENT].contains(error.errno) { throw error }
+    }
+
+    /// Whether what is sent to the pod is as fast as it may be.
+    private mutating func hasQueue(_ lease: Lease, _ link: Int32) throws(NetlinkError) -> Bool {
+        guard let bucket = lease.ingressBucket else { return true }
+        return try routes.rootQdisc(of: link)?.tokenBucket?.isAsListed(for: bucket) ?? false
     }
 
     /// Whether the link of a lease was finished once, under a configuration like this one.

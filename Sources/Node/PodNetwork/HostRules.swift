@@ -88,12 +88,18 @@ struct HostRules: ~Copyable, Sendable {
         try synchronise(with: try all())
     }
 
+    /// Takes the tables to be those of another configuration, whatever became of the last change.
+    mutating func forget(_ configuration: PodNetworkConfiguration) { rules = PodRules(configuration: configuration) }
+
     private mutating func commit(_ change: Transaction, _ leases: () throws -> [Lease]) throws {
         if change.isEmpty { return }
         do throws(NFTablesError) {
             try socket.commit(change)
         } catch {
-            guard error.meansStaleView else { throw error }
+            // ENOTEMPTY: a network that overlaps with one that is there.
+            var isStale = error.meansStaleView
+            if case .refused(_, ENOTEMPTY, _) = error { isStale = true }
+            guard isStale else { throw error }
             try synchronise(with: try leases())
         }
     }

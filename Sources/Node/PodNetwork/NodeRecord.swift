@@ -10,6 +10,11 @@ struct NodeRecord: Sendable, Hashable {
     var podCIDRs: [CIDR]
     /// nil: point to point.
     var bridge: String?
+    /// What else of the configuration the tables are made of.
+    var variant = ""
+    /// What an earlier configuration had and may have left, until it is sure that it is gone.
+    var formerCIDRs: [CIDR] = []
+    var formerBridges: [String] = []
     /// Settings of the host's own that were changed, and what they were, in the order of their change.
     var settings: [Setting] = []
     /// Names the boot that all this was true in (/proc/sys/kernel/random/boot_id).
@@ -25,10 +30,22 @@ struct NodeRecord: Sendable, Hashable {
         owner = configuration.owner
         podCIDRs = configuration.podCIDRs
         bridge = configuration.mode.bridge
+        let networks = CIDR.disjoint(configuration.unmasqueraded).map(\.description).joined(separator: ",")
+        variant = "\(configuration.hostInterfacePrefix) \(configuration.masquerades) \(networks)"
     }
 
+    /// Takes over what `former` had, to be taken back.
+    mutating func follow(_ former: NodeRecord) {
+        settings = former.settings
+        formerCIDRs = former.allCIDRs.filter { !podCIDRs.contains($0) }
+        formerBridges = former.allBridges.filter { $0 != bridge }
+    }
+
+    var allCIDRs: [CIDR] { podCIDRs + formerCIDRs }
+    var allBridges: [String] { [bridge].compactMap(\.self) + formerBridges }
+
     /// The node's own addresses.
-    var nodeAddresses: [IPAddress] { podCIDRs.map { AddressBlock($0).node } }
+    var nodeAddresses: [IPAddress] { allCIDRs.map { AddressBlock($0).node } }
 
     private static func path(_ directory: String) -> String { directory + "/node.json" }
 
@@ -45,7 +62,13 @@ struct NodeRecord: Sendable, Hashable {
     private init?(_ bytes: [UInt8]) {
         guard let value = try? JSONValue.parse(bytes) else { return nil }
         owner = value["owner"]?.stringValue ?? PodNetworkConfiguration.defaultOwner
-        podCIDRs = value["podCIDRs"]?.arrayValue?.compactMap { $0.stringValue.flatMap { CIDR($0) } } ?? []
+        func networks(_ key: String) -> [CIDR] {
+            value[key]?.arrayValue?.compactMap { $0.stringValue.flatMap { CIDR($0) } } ?? []
+        }
+        podCIDRs = networks("podCIDRs")
+        formerCIDRs = networks("formerPodCIDRs")
+        formerBridges = value["formerBridges"]?.arrayValue?.compactMap(\.stringValue) ?? []
+        variant = value["variant"]?.stringValue ?? ""
         bridge = value["bridge"]?.stringValue
         boot = value["boot"]?.stringValue ?? ""
         for setting in value["settings"]?.arrayValue ?? [] {
@@ -73,8 +96,10 @@ struct NodeRecord: Sendable, Hashable {
         }
         var object: JSONObject = [
             "owner": .string(owner), "podCIDRs": .array(podCIDRs.map { .string("\($0)") }),
-            "settings": .array(list), "boot": .string(boot),
+            "settings": .array(list), "boot": .string(boot), "variant": .string(variant),
         ]
+        if !formerCIDRs.isEmpty { object["formerPodCIDRs"] = .array(formerCIDRs.map { .string("\($0)") }) }
+        if !formerBridges.isEmpty { object["formerBridges"] = .array(formerBridges.map { .string($0) }) }
         if let bridge { object["bridge"] = .string(bridge) }
         try writeFileAtomically(Self.path(directory), JSONValue.object(object).encoded() + [UInt8(ascii: "\n")])
     }

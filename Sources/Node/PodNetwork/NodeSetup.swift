@@ -30,7 +30,7 @@ struct NodeSetup {
             as: UTF8.self)
         record = NodeRecord(configuration)
         // The first run's findings count: later ones find what we set.
-        record.settings = former?.settings ?? []
+        if let former { record.follow(former) }
     }
 
     /// Whether this configuration was set up since the host was booted.
@@ -58,9 +58,10 @@ struct NodeSetup {
         }
     }
 
-    /// Says that all of it is there.
+    /// Says that all of it is there, and nothing else.
     mutating func finish() throws(SystemError) {
         record.boot = boot
+        (record.formerCIDRs, record.formerBridges) = ([], [])
         if record != former { try record.write(to: directory) }
     }
 

@@ -46,10 +46,17 @@ extension PodNetworkState {
         wanted.unmasqueraded = unmasqueraded
         wanted.mtu = mtu
         guard wanted != configuration else { return }
-        let hasOtherMTU = mtu != configuration.mtu
+        let former = configuration
         adopt(wanted)
-        try rules.update(wanted) { try leases.all() }
-        if hasOtherMTU { try links.setMTU(of: try leases.all()) }
+        do {
+            try rules.update(wanted) { try leases.all() }
+            if mtu != former.mtu { try links.setMTU(of: try leases.all()) }
+        } catch {
+            // Asked again, all of it is tried again.
+            adopt(former)
+            rules.forget(former)
+            throw error
+        }
     }
 
     fileprivate mutating func update(podCIDRs: [CIDR]) throws -> Reconciliation {
@@ -62,13 +69,14 @@ extension PodNetworkState {
         do {
             var setup = try NodeSetup(directory: directory, configuration: wanted)
             try setup.run(&links, isAlone: try rules.areAlone())
+            // Pods that cannot stay are told of, not cut off: they go when they are attached anew.
+            try rules.replace(wanted) { try leases.all() }
             try setup.finish()
         } catch {
             adopt(former)
+            rules.forget(former)
             throw error
         }
-        // Pods that cannot stay are told of, not cut off: they go when they are attached anew.
-        try rules.replace(wanted) { try leases.all() }
         var report = Reconciliation()
         try links.reconcile(with: try leases.all(), &report)
         return report

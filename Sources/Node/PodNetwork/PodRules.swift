@@ -105,7 +105,7 @@ struct FamilyRules {
                     PodRules.networkSet, key: ElementType(addressType), flags: .interval,
                     elements: SetElement.intervals(of: networks.map { Literal($0) })),
             ],
-            chains: natChains + (isIPv4 ? [inputChain] : [sourceChain]))
+            chains: natChains + (isIPv4 ? [inputChain] : []) + [sourceChain])
     }
 
     func entries(for lease: Lease) -> [PodRules.Entry] {
@@ -190,9 +190,10 @@ struct FamilyRules {
             ])
     }
 
-    /// IPv6 has no reverse path filter: a source that is not reached by the interface it came in through is not its
-    /// sender's. One lookup in the routing table for a packet from a pod, as rp_filter has it; no element per pod. What
-    /// other hosts send may come another way than answers go.
+    /// A source that is not reached by the interface it came in through is not its sender's. IPv6 has no reverse path
+    /// filter, and IPv4's is a loose one where the host wants it so for all interfaces (net.ipv4.conf.all.rp_filter 2,
+    /// the greater value counts). One lookup in the routing table for a packet from a pod; no element per pod. What other
+    /// hosts send may come another way than answers go.
     private var sourceChain: Chain {
         let devices = Self.overlayDevices.filter { $0.hasPrefix(configuration.hostInterfacePrefix) }
         let exceptions = (configuration.mode.bridge == nil ? devices : []).map { name in

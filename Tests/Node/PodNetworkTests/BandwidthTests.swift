@@ -74,6 +74,11 @@ import Testing
             try inside.apply([.deleteRootQdisc(eth0)])
             try node.network.refresh(uid: pod.uid, routeSocket: pod.socket.descriptor)
         }
+        // What others remove on the host's side is put back.
+        try host.apply([.deleteRootQdisc(end)])
+        #expect(try node.network.reconcile(live: [pod.uid]).repaired == [pod.uid])
+        #expect(try host.rootQdisc(of: end)?.tokenBucket != nil)
+        #expect(try node.network.reconcile(live: [pod.uid]) == Reconciliation())
         for rate: UInt64 in [0, 999, 1_000_000_000_000_001] {
             #expect(throws: PodNetworkError.self) { try node.attach(pod, .init(egressBandwidth: rate)) }
         }

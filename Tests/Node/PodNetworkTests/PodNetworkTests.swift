@@ -176,6 +176,9 @@ import Testing
         let thief = try pod.namespace.datagrams(on: "10.88.0.200", port: 0)
         try sender.send("to loopback", to: "127.0.0.2", port: 99)
         try thief.send("stolen", to: TestNode.address, port: 99)
+        // Also where the host wants a loose filter.
+        try NetworkSetting("net.ipv4.conf.all.rp_filter").set("2", in: node.namespace.descriptor)
+        try thief.send("stolen", to: TestNode.address, port: 99)
         try sender.send("honest", to: TestNode.address, port: 99)
         // One pod's packets arrive in order: when the honest one is here, the others have been dropped.
         #expect(try visible.receive().text == "honest")

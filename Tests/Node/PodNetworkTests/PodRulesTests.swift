@@ -59,6 +59,11 @@ import Testing
         		type filter hook input priority filter; policy accept;
         		iifname "sl*" ip daddr 127.0.0.0/8 ct state invalid,new drop
         	}
+
+        	chain sources {
+        		type filter hook prerouting priority raw; policy accept;
+        		iifname "sl*" iifname != "sl.*" iifname != "sl6.*" fib saddr . iif oif missing drop
+        	}
         }
 
         """

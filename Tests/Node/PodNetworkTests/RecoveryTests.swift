@@ -2,9 +2,10 @@ import Glibc
 import Linux
 import NFTables
 import Netlink
-import PodNetwork
 import TestSupport
 import Testing
+
+@testable import PodNetwork
 
 /// The owner may die at any instant; what it left is found, adopted or taken back.
 @Suite struct RecoveryTests {
@@ -143,6 +144,23 @@ import Testing
         try node.network.detach(uid: pod.uid)
         try node.restart(networks: TestNode.networks)
         #expect(try node.census() == before)
+    }
+
+    @Test("An owner that was killed while it changed pod CIDRs leaves nothing of the former ones to the next")
+    func killedWhileChangingCIDR() throws {
+        node.close()
+        // What is on disk before the first change to the kernel.
+        var configuration = node.configuration
+        configuration.podCIDRs = try ["10.99.0.0/24", "fd42:99::/64"].map { try #require(CIDR($0)) }
+        var record = NodeRecord(configuration)
+        record.follow(try #require(try NodeRecord.read(from: node.directory)))
+        try record.write(to: node.directory)
+        try node.restart(networks: ["10.99.0.0/24", "fd42:99::/64"])
+        let entries = try node.census()
+        #expect(!entries.contains { $0.contains("10.88.") || $0.contains("fd42:88:") })
+        #expect(entries.contains("address 10.99.0.1/32 dev #1"))
+        let after = try #require(try NodeRecord.read(from: node.directory))
+        #expect(after.formerCIDRs.isEmpty && after.settings == record.settings)
     }
 
     @Test("Rules that somebody flushed do not keep pods from coming and going")
