@@ -139,7 +139,10 @@ private struct ObjectReader {
                 steps.removeLast()
             }
         }
-        let missing = completes ? type.completions.filter { object[$0.field.name]?.isNull ?? true } : []
+        let missing =
+            completes
+            ? type.completions.filter { field, _ in object[field.name].map { $0.isNull || field.omits($0) } ?? true }
+            : []
         if changes.isEmpty, missing.isEmpty { return nil }
         var result = object.applying(changes)
         for (field, value) in missing { result[field.name] = value }
@@ -196,6 +199,7 @@ private struct ObjectReader {
 
     /// An element that is null is Go's zero value.
     private mutating func element(_ value: JSONValue, _ kind: FieldKind) throws(FieldError) -> JSONValue? {
+        if value.isNull, case .object(let reference) = kind { return completes ? reference.type.zero : [:] }
         if value.isNull, let zero = kind.zero { return zero }
         return try self.value(value, kind)
     }

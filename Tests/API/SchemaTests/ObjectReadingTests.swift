@@ -104,6 +104,12 @@ private func value(_ text: String, _ type: String = "core.v1.Pod", completes: Bo
             try value("{}", "apps.v1.ReplicaSet", completes: true)["status"] == ["replicas": 0])
         let schema = try #require(Schema.kubernetes.type(named: "apiextensions.v1.JSONSchemaProps"))
         #expect(schema.zero == [:])
+        // So that reading what was read changes nothing.
+        let pod = try value(
+            #"{"spec":{"containers":[null,{"name":"c","ports":[{"containerPort":1,"protocol":""}]}]}}"#, completes: true
+        )
+        #expect(pod["spec"]?["containers"]?[0] == ["name": "", "resources": [:]])
+        #expect(pod["spec"]?["containers"]?[1]?["ports"] == [["containerPort": 1, "protocol": "TCP"]])
     }
 
     @Test("defaults are filled in where the table has one that is not zero")

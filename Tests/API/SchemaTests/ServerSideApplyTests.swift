@@ -260,6 +260,17 @@ private let configMap =
         #expect(stored.managed.entries.isEmpty)
     }
 
+    @Test("an element of which nothing is left but that it is there keeps its keys")
+    func emptied() throws {
+        let type = try #require(Schema.kubernetes.type(named: "core.v1.Pod"))
+        let name = FieldPath([
+            .field("spec"), .field("containers"), .key([PathElement.Key("name", "a")]), .field("name"),
+        ])
+        let removed = try TypedMerge.removing(
+            FieldSet([name]), from: ["spec": ["containers": [["name": "a"]]]], type: type)
+        #expect(removed == ["spec": ["containers": [["name": "a"]]]])
+    }
+
     @Test("a configuration with unknown fields is refused")
     func unknown() throws {
         let stored = try Stored("core.v1.ConfigMap")

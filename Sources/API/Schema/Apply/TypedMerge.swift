@@ -114,7 +114,13 @@ enum TypedMerge {
                 let node = places[identity]
                 if node?.isMember ?? false { continue }
                 path.elements.append(identity)
-                kept.append(try remove(node?.children ?? FieldSet(), value, element, &path))
+                let rest = try remove(node?.children ?? FieldSet(), value, element, &path)
+                // An element that stays is not without what tells it apart.
+                if rest.isNull, case .key(let keys) = identity {
+                    kept.append(.object(JSONObject(keys.map { ($0.name, $0.value) })))
+                } else {
+                    kept.append(rest)
+                }
                 path.elements.removeLast()
             }
             return kept.isEmpty ? .null : .array(kept)
