@@ -32,7 +32,7 @@ struct SwiftletPluginConfiguration {
             guard directory.hasPrefix("/") else {
                 throw .invalid(JSONPath().field("dataDir"), .string(directory), "must be an absolute path")
             }
-            request = try Self.request(reader.object("runtimeConfig"), call.interface)
+            request = try Self.request(reader.object("runtimeConfig"), call)
             dns = try reader.object("dns").map(CNIResult.DNS.init) ?? CNIResult.DNS()
         } catch {
             throw CNIError(.invalidConfiguration, "invalid network configuration", details: "\(error)")
@@ -90,21 +90,24 @@ struct SwiftletPluginConfiguration {
     // MARK: What the runtime asks for
 
     private static func request(
-        _ runtime: DocumentReader?, _ interface: String
+        _ runtime: DocumentReader?, _ call: PluginCall
     ) throws(FieldError) -> PodNetworkRequest {
-        var request = PodNetworkRequest(interfaceName: interface.isEmpty ? "eth0" : interface)
+        var request = PodNetworkRequest(interfaceName: call.interface.isEmpty ? "eth0" : call.interface)
+        try readArguments(call, &request)
         guard let runtime else { return request }
         for mapping in try runtime.objects("portMappings") { request.hostPorts.append(try hostPort(mapping)) }
         if let bandwidth = try runtime.object("bandwidth") {
             request.ingressBandwidth = try rate(bandwidth, "ingressRate")
             request.egressBandwidth = try rate(bandwidth, "egressRate")
         }
+        var addresses: [IPAddress] = []
         for (index, text) in try runtime.strings("ips").enumerated() {
             guard let address = RuntimeConfiguration.RequestedAddress(text) else {
                 throw .invalid(runtime.path.field("ips").index(index), .string(text), "not an IP address")
             }
-            request.addresses.append(address.address)
+            addresses.append(address.address)
         }
+        if !addresses.isEmpty { request.addresses = addresses }
         if let text = try runtime.text("mac") {
             guard let mac = MACAddress(text) else {
                 throw .invalid(runtime.path.field("mac"), .string(text), "not an Ethernet address")
@@ -112,6 +115,30 @@ struct SwiftletPluginConfiguration {
             request.mac = mac
         }
         return request
+    }
+
+    /// `IP=10.88.0.9` and `MAC=…` of `CNI_ARGS`: the older convention, which podman follows. `runtimeConfig` comes before it.
+    private static func readArguments(
+        _ call: PluginCall, _ request: inout PodNetworkRequest
+    ) throws(FieldError) {
+        let place = JSONPath().field("CNI_ARGS")
+        for argument in call.arguments {
+            switch argument.key {
+            case "IP":
+                for text in argument.value.split(separator: ",").map(String.init) {
+                    guard let address = RuntimeConfiguration.RequestedAddress(text) else {
+                        throw .invalid(place.key("IP"), .string(text), "not an IP address")
+                    }
+                    request.addresses.append(address.address)
+                }
+            case "MAC":
+                guard let mac = MACAddress(argument.value) else {
+                    throw .invalid(place.key("MAC"), .string(argument.value), "not an Ethernet address")
+                }
+                request.mac = mac
+            default: break
+            }
+        }
     }
 
     private static func hostPort(_ mapping: DocumentReader) throws(FieldError) -> HostPort {

@@ -106,6 +106,8 @@ import Testing
             "ADD", more: #","runtimeConfig":{"portMappings":[{"hostPort":1,"containerPort":80,"protocol":"icmp"}]}"#, 7,
             "runtimeConfig.portMappings[0].protocol: Unsupported value"),
         Refusal("ADD", more: #","prevResult":{"cniVersion":"1.0.0"}"#, 7, "must be the first plugin"),
+        Refusal("ADD", ["CNI_ARGS": "IgnoreUnknown=1;IP=here"], 7, "CNI_ARGS[IP]: Invalid value"),
+        Refusal("ADD", ["CNI_ARGS": "MAC=there"], 7, "CNI_ARGS[MAC]: Invalid value"),
         Refusal("CHECK", [:], 7, "prevResult is missing"),
         Refusal("CHECK", more: #","prevResult":{"ips":[{}]}"#, 7, "prevResult is invalid: ips[0].address"),
         Refusal(
