@@ -10,6 +10,8 @@ extension HostLinks {
         let addresses: Set<Place>
         let routes: [Route]
         let neighbours: Set<Neighbour>
+        /// Where routes of ours lead.
+        let hops: Set<Place>
     }
 
     /// An address on a link, or the destination of a route over it.
@@ -21,11 +23,12 @@ extension HostLinks {
 
     private mutating func view() throws(NetlinkError) -> View {
         let links = try routes.links()
+        let ours = try routes.routes(origin: PodNetworkConfiguration.routeProtocol)
         return View(
             links: links, byName: Dictionary(links.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first }),
             addresses: Set(try routes.addresses().map { Place($0.address, $0.link) }),
-            routes: try routes.routes(origin: PodNetworkConfiguration.routeProtocol),
-            neighbours: Set(try routes.neighbours(of: bridge)))
+            routes: ours, neighbours: Set(try routes.neighbours(of: bridge)),
+            hops: Set(ours.compactMap { route in route.link.map { Place(route.destination.address, $0) } }))
     }
 
     /// Compares the host's side of every link with `leases`, the live pods': repairs what can be repaired from here and
@@ -39,7 +42,6 @@ extension HostLinks {
             changes.append(.deleteLink(.index(link.index)))
             report.removed.append(uid)
         }
-        let hops = Set(view.routes.compactMap { route in route.link.map { Place(route.destination.address, $0) } })
         var wantedRoutes: Set<Place> = []
         var wantedNeighbours: Set<IPAddress> = []
         for lease in leases {
@@ -56,28 +58,30 @@ extension HostLinks {
                 report.lost.append(lease.uid)
                 continue
             }
-            let isWhole =
-                link.isUp && link.mtu == configuration.mtu && link.master == bridge && hops.isSuperset(of: places)
-                && view.neighbours.isSuperset(of: plan.neighbours(link.index))
-                && (bridge == nil || link.bridgePort?.hairpin == true)
-                && plan.linkAddress(link.index).map { view.addresses.contains(Place($0.address, link.index)) } ?? true
-            let hasQueue = try hasQueue(lease, link.index)
-            if !isWhole || !hasQueue {
+            if try !isWhole(lease, link, view) {
                 changes += plan.hostChanges(link: link.index)
                 report.repaired.append(lease.uid)
             }
         }
         changes += strayRoutes(view, wantedRoutes).map { .deleteRoute($0) }
-        if let bridge {
-            // Permanent entries on our own bridge are ours.
-            let stray = view.neighbours.filter {
-                $0.link == bridge && $0.state == .permanent && !wantedNeighbours.contains($0.address)
-            }
-            changes += stray.map { .deleteNeighbour($0) }
-        }
+        changes += strayNeighbours(view, wantedNeighbours).map { .deleteNeighbour($0) }
         // A deleted interface took its routes and neighbours with it.
         for case .some(let error) in try routes.attempt(changes)
         where ![ESRCH, ENODEV, ENOENT].contains(error.errno) { throw error }
+    }
+
+    /// Whether all that a pod has on the host is there.
+    private mutating func isWhole(_ lease: Lease, _ link: Link, _ view: View) throws(NetlinkError) -> Bool {
+        let plan = plan(lease)
+        let places = plan.routes(link.index).map { Place($0.destination.address, link.index) }
+        guard link.isUp, link.mtu == configuration.mtu, link.master == bridge, view.hops.isSuperset(of: places),
+            view.neighbours.isSuperset(of: plan.neighbours(link.index)),
+            bridge == nil || link.bridgePort?.hairpin == true
+        else { return false }
+        if let address = plan.linkAddress(link.index), !view.addresses.contains(Place(address.address, link.index)) {
+            return false
+        }
+        return try hasQueue(lease, link.index)
     }
 
     /// Whether what is sent to the pod is as fast as it may be.
@@ -91,6 +95,14 @@ extension HostLinks {
         guard Lease.uid(inAlias: link.alias, owner: configuration.owner) == lease.uid else { return false }
         // A pod that was connected in the other way has another gateway.
         return (bridge == nil) == (link.mac == PodNetworkConfiguration.gatewayMAC)
+    }
+
+    /// Permanent entries on our own bridge are ours.
+    private func strayNeighbours(_ view: View, _ wanted: Set<IPAddress>) -> [Neighbour] {
+        guard let bridge else { return [] }
+        return view.neighbours.filter {
+            $0.link == bridge && $0.state == .permanent && !wanted.contains($0.address)
+        }
     }
 
     /// Routes to pods that are not where they should be. Those of other pod networks lead elsewhere.

@@ -123,6 +123,10 @@ extension PodNetwork {
         do {
             let lock = try lockPodNetwork(directory, waits: waits)
             let record = try NodeRecord.read(from: directory)
+            if record == nil, fileExists(directory + "/node.json") {
+                // Taken for the agent's own it could cost that its pods.
+                throw PodNetworkError.unexpected("\(directory)/node.json: does not say whose pod network this was")
+            }
             // Any valid CIDR: only what is there is asked.
             let configuration = PodNetworkConfiguration(
                 podCIDRs: [.everyIPv4], owner: record?.owner ?? PodNetworkConfiguration.defaultOwner)

@@ -12,15 +12,16 @@ import Testing
 
     init() throws { node = try TestNode() }
 
-    /// Bits per second that `sender` gets to a listener in `receiver`, over what follows after the first burst.
-    private func rate(from sender: TestNamespace, to receiver: TestNamespace, _ address: String, bytes: Int) throws
-        -> Double
-    {
+    /// Seconds from before the first byte is sent by `sender` until the last of `bytes` has arrived in `receiver`.
+    private func duration(
+        from sender: TestNamespace, to receiver: TestNamespace, _ address: String, bytes: Int
+    ) throws -> Double {
         let listener = try receiver.listen(on: "0.0.0.0", port: 5000)
         let out = try sender.connect(to: address, port: 5000)
         let (connection, _) = try listener.accept()
         let chunk = [UInt8](repeating: 7, count: 16 << 10)
         let number = out.descriptor.number
+        let start = seconds()
         let writer = Thread {
             var left = bytes
             while left > 0 {
@@ -31,30 +32,32 @@ import Testing
         }
         defer { writer.join() }
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        var (received, start, skipped) = (0, 0.0, 0)
+        var received = 0
         while received < bytes {
             let count = recv(connection.descriptor.number, &buffer, buffer.count, 0)
             try check(count, "recv")
             received += count
-            // The bucket is full at first: what it holds is not the rate.
-            if start == 0, received >= bytes / 4 { (start, skipped) = (seconds(), received) }
         }
-        return Double(received - skipped) * 8 / (seconds() - start)
+        return seconds() - start
     }
 
     @Test("A pod receives and sends as fast as it may, not faster", .timeLimit(.minutes(1)))
     func measured() throws {
         let (slow, free) = (try TestPod("slow"), try TestPod("free"))
-        // 8 and 16 Mbit/s: 600 KB take half a second and a quarter of one, whatever the machine does.
+        // 8 and 16 Mbit/s.
         let limited = try node.attach(slow, .init(ingressBandwidth: 8_000_000, egressBandwidth: 16_000_000))
         let other = try node.attach(free, .init())
-        let to = try rate(from: free.namespace, to: slow.namespace, "\(limited.address)", bytes: 600_000)
-        let from = try rate(from: slow.namespace, to: free.namespace, "\(other.address)", bytes: 1_200_000)
-        // Headers count too, so what arrives is less than the rate; a late timer makes it less still.
-        #expect((4_000_000...8_400_000).contains(to), "\(to) bit/s to the pod")
-        #expect((8_000_000...16_800_000).contains(from), "\(from) bit/s from the pod")
-        let unlimited = try rate(from: free.namespace, to: node.namespace, "10.88.0.1", bytes: 4_000_000)
-        #expect(unlimited > 50_000_000, "\(unlimited) bit/s without limit")
+        let bytes = 1_000_000
+        let to = try duration(from: free.namespace, to: slow.namespace, "\(limited.address)", bytes: bytes)
+        let from = try duration(from: slow.namespace, to: free.namespace, "\(other.address)", bytes: bytes)
+        // Whatever a busy machine delays, what is behind the first burst cannot be there sooner.
+        for (taken, bytesPerSecond) in [(to, 1_000_000.0), (from, 2_000_000.0)] {
+            let burst = Double(TokenBucket.burst(bytesPerSecond: UInt64(bytesPerSecond)))
+            let least = (Double(bytes) - burst) / bytesPerSecond
+            #expect(taken >= least * 0.99 && taken < least * 8, "\(taken) s, not \(least)")
+        }
+        let unlimited = try duration(from: free.namespace, to: node.namespace, "10.88.0.1", bytes: bytes)
+        #expect(unlimited < from, "\(unlimited) s without limit")
     }
 
     @Test("Both queues are there, and stay right when the pod is refreshed")
