@@ -1,8 +1,7 @@
 """The part of scripts/bench overlay about one node: following many others, and connecting pods.
 
 CPU time is the process's own clock (clock_getcpuclockid(3)): user and kernel, all threads, in nanoseconds.
-As a program, inside a host: `bench_nodes.py plugins COUNT FILE…` calls chains of CNI plugins, `bench_nodes.py batches …`
-programs of iproute2, and both print what they cost as JSON.
+As a program, inside a host: `bench_nodes.py COUNT CHAINS` calls chains of CNI plugins and prints what they cost, as JSON.
 """
 import json
 import os
@@ -160,29 +159,6 @@ def following(bed, host, count, work):
 
 # --- pods' connections ------------------------------------------------------------------------------------------------
 
-def pods_by_agent(bed, host, count, work):
-    """CPU of the agent for a pod with a network of its own, and with the host's: start and removal together."""
-    bed.on(host, SWIFTLET, "image", "import", "--name", "bench.test/pod:1", f"{work}/layout")
-    agent = Agent(bed, host, work)
-    costs = {False: [], True: []}
-    for number in range(-4, count * 2):
-        shared = number % 2 == 1
-        pod = {
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bench"},
-            "spec": {"hostNetwork": shared, "terminationGracePeriodSeconds": 0, "containers": [
-                {"name": "main", "image": "bench.test/pod:1", "command": ["sleep", "1000"]}]},
-        }
-        write(f"{work}/pod.json", json.dumps(pod))
-        before = cpu_of(agent.pid)
-        bed.on(host, SWIFTLET, "pod", "run", f"{work}/pod.json")
-        bed.on(host, SWIFTLET, "pod", "rm", "-f", "bench")
-        if number >= 0:
-            costs[shared].append(cpu_of(agent.pid) - before)
-    agent.stop()
-    bed.on(host, SWIFTLET, "reset", "--yes")
-    return statistics.median(costs[False]), statistics.median(costs[True])
-
-
 def call(path, command, number, configuration):
     """One call of a plugin; what it said, CPU and wall time in milliseconds."""
     environment = dict(os.environ, CNI_COMMAND=command, CNI_CONTAINERID=f"bench{number}", CNI_IFNAME="eth0",
@@ -195,47 +171,22 @@ def call(path, command, number, configuration):
     return done.stdout, *cost
 
 
-def chain(name, plugins, count):
-    """ADD and DEL of the whole chain, `count` times: medians of CPU and wall time."""
-    costs = []
-    for number in range(count):
-        total, result = [0.0, 0.0, 0.0, 0.0], None
-        for at, command in ((0, "ADD"), (2, "DEL")):
-            for path, configuration in plugins if command == "ADD" else reversed(plugins):
-                full = dict(configuration, cniVersion="1.0.0", name=name)
-                if result:
-                    full["prevResult"] = json.loads(result)
-                said, cpu, wall = call(path, command, number, full)
-                result = said if command == "ADD" else result
-                total[at] += cpu
-                total[at + 1] += wall
-        costs.append(total)
-    return [statistics.median(column) for column in zip(*costs)]
+def turn(plugins, number):
+    """ADD and DEL of the whole chain for one pod: CPU and wall time of each."""
+    total, result = [0.0, 0.0, 0.0, 0.0], None
+    for at, command in ((0, "ADD"), (2, "DEL")):
+        for path, configuration in plugins if command == "ADD" else reversed(plugins):
+            full = dict(configuration, cniVersion="1.0.0", name="bench")
+            if result:
+                full["prevResult"] = json.loads(result)
+            said, cpu, wall = call(path, command, number, full)
+            result = said if command == "ADD" else result
+            total[at] += cpu
+            total[at + 1] += wall
+    return total
 
 
-def bare(count):
-    """The kernel's part of a pod's connection, by ip(8) with its own start subtracted: the kernel's CPU for ADD and DEL."""
-    def cost(*command, input=""):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_stime
-        subprocess.run(command, input=input, text=True, check=True)
-        return (resource.getrusage(resource.RUSAGE_CHILDREN).ru_stime - before) * 1000
-
-    host = "\n".join(
-        f"link add bare{n} type veth peer name eth0 netns bench{n}\nlink set bare{n} up\n"
-        f"address add 10.98.0.1/32 dev bare{n}\nroute add 10.98.{n // 250}.{2 + n % 250} dev bare{n}" for n in range(count))
-    inside = 0.0
-    start = statistics.median(cost("ip", "-n", "bench0", "-batch", "-") for _ in range(20))
-    total = cost("ip", "-batch", "-", input=host) - start
-    for n in range(count):
-        inside += cost("ip", "-n", f"bench{n}", "-batch", "-", input=(
-            f"link set lo up\nlink set eth0 up\naddress add 10.98.{n // 250}.{2 + n % 250}/32 dev eth0\n"
-            "route add 10.98.0.1 dev eth0\nroute add default via 10.98.0.1 dev eth0")) - start
-    gone = cost("ip", "-batch", "-", input="\n".join(f"link del bare{n}" for n in range(count))) - start
-    return (total + inside) / count, gone / count
-
-
-def connections(bed, host, count, work):
-    own, shared = pods_by_agent(bed, host, count, work)
+def connections(bed, host, count):
     plugin = f"{os.path.dirname(SWIFTLET)}/swiftlet-cni"
     chains = [("bridge, host-local, portmap (Debian)", [
         ("/usr/lib/cni/bridge", {"type": "bridge", "bridge": "bench0", "isGateway": True, "ipMasq": True, "ipam": {
@@ -245,12 +196,13 @@ def connections(bed, host, count, work):
     if os.access(plugin, os.X_OK):
         chains.insert(0, ("swiftlet-cni", [(plugin, {
             "type": "swiftlet-cni", "subnets": ["10.96.0.0/16"], "capabilities": {"portMappings": True}})]))
+    else:
+        print(f"no {plugin}: scripts/build makes it", file=sys.stderr)
     said = bed.on(host, sys.executable, os.path.abspath(__file__), str(count), json.dumps(chains))
     found = json.loads(said)
-    print(f"\n### A pod's connection, {count} times\n")
-    print(f"The agent's CPU for a pod from start to removal, medians: {own:.2f} ms with a network of its own, {shared:.2f} ms"
-          f" with the host's. The connection is the difference: {own - shared:.2f} ms, the kernel's work included. The"
-          f" kernel alone, asked by ip(8): {sum(found['bare']):.2f} ms.\n")
+    print(f"\n### A pod's connection by CNI plugins, medians of {count}\n")
+    print("Without the cost of an agent or a runtime; what connecting a pod costs inside the agent, `scripts/bench connection`"
+          " measures.\n")
     print("| | ADD, CPU | ADD, time | DEL, CPU | DEL, time |\n| --- | --- | --- | --- | --- |")
     for name, _ in chains:
         add, add_time, gone, gone_time = found[name]
@@ -262,10 +214,11 @@ def main():
     count, chains = int(sys.argv[1]), json.loads(sys.argv[2])
     for number in range(count):
         subprocess.run(["ip", "netns", "add", f"bench{number}"], check=True)
-    found = {"bare": bare(count)}
-    for name, plugins in chains:
-        found[name] = chain("bench", plugins, count)
-    print(json.dumps(found))
+    found = {name: [] for name, _ in chains}
+    for number in range(count):
+        for name, plugins in chains:
+            found[name].append(turn(plugins, number))
+    print(json.dumps({name: [statistics.median(column) for column in zip(*turns)] for name, turns in found.items()}))
 
 
 if __name__ == "__main__":
