@@ -200,7 +200,8 @@ extension HostLinks {
         let bridge = NewLink(
             name: name, kind: .bridge(BridgeSettings(multicastSnooping: false)),
             mac: PodNetworkConfiguration.gatewayMAC,
-            mtu: configuration.mtu, alias: bridgeAlias, isUp: false, addrGenMode: AddressGenerationMode.none)
+            mtu: configuration.mtu, alias: bridgeAlias, isUp: false,
+            addrGenMode: configuration.podCIDRs.allSatisfy(\.isIPv4) ? nil : AddressGenerationMode.none)
         try routes.apply([.createLink(bridge), .changeLink(.name(name), bridgeSettings)])
         guard let link = try routes.link(.name(name)) else {
             throw NetlinkError(operation: "get link", subject: name, errno: ENODEV)

@@ -67,7 +67,7 @@ extension HostLinks {
         changes += strayNeighbours(view, wantedNeighbours).map { .deleteNeighbour($0) }
         // A deleted interface took its routes and neighbours with it.
         for case .some(let error) in try routes.attempt(changes)
-        where ![ESRCH, ENODEV, ENOENT].contains(error.errno) { throw error }
+        where ![ESRCH, ENODEV, ENOENT].contains(error.errno) && !Self.isAboutNoIPv6(error) { throw error }
     }
 
     /// Whether all that a pod has on the host is there.

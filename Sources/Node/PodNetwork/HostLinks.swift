@@ -44,14 +44,20 @@ struct HostLinks: ~Copyable, Sendable {
     static func apply(
         _ changes: [Change], to socket: inout RouteSocket, interface: String, _ namespace: Int32
     ) throws {
-        let failures = try socket.attempt(changes)
-        guard let failure = failures.lazy.compactMap(\.self).first else { return }
+        let failures = try socket.attempt(changes).compactMap(\.self)
+        guard let failure = failures.first(where: { !isAboutNoIPv6($0) }) else { return }
         // Interfaces may come without IPv6 (net.ipv6.conf.default.disable_ipv6), as some runtimes' sandboxes have it.
         let isOff = failure.errno == EACCES || failure.message?.hasPrefix("IPv6 is disabled") ?? false
         guard isOff else { throw failure }
         let copy = OwnedDescriptor(owning: try check(fcntl(namespace, F_DUPFD_CLOEXEC, 3), "fcntl"))
         try NetworkSetting("net/ipv6/conf/\(interface)/disable_ipv6").set("0", in: copy)
-        try socket.apply(changes)
+        for case .some(let error) in try socket.attempt(changes) where !isAboutNoIPv6(error) { throw error }
+    }
+
+    /// An interface without IPv6 (too small for it, or of a kernel without) makes itself no address: what keeps it from
+    /// doing so is not needed. That of an address would fail by itself.
+    static func isAboutNoIPv6(_ error: NetlinkError) -> Bool {
+        error.errno == EAFNOSUPPORT && error.operation == "change link"
     }
 
     /// Brings the inside of a pod that is attached to what it would be if it were attached now.

@@ -86,8 +86,8 @@ struct PodLink {
     }
 
     /// Strict reverse path: a pod sends from its own address and no other. The tables' `sources` chains see to that too,
-    /// but may be flushed; of ports of a bridge the `bridge` table does. route_localnet: a host port answers on 127.0.0.1 too; the
-    /// table's `input` chain keeps pods from the host's other loopback services.
+    /// but may be flushed; of ports of a bridge the `bridge` table does. route_localnet: a host port answers on 127.0.0.1
+    /// too; the table's `input` chain keeps pods from the host's other loopback services.
     private var ipv4Settings: [IPv4Setting: UInt32] {
         bridge != nil ? [:] : [.reversePathFilter: 1, .routeLocalnet: lease.hostPorts.isEmpty ? 0 : 1]
     }

@@ -55,6 +55,20 @@ import Testing
         #expect(try node.census() == before)
     }
 
+    @Test("Links that are too small for IPv6 carry IPv4", arguments: [PodNetworkMode.pointToPoint, .bridge("podbr0")])
+    func smallLinks(mode: PodNetworkMode) throws {
+        let node = try TestNode(networks: ["10.88.0.0/24"], mode: mode)
+        try node.network.update(unmasqueraded: [], mtu: 1000)
+        let pod = try TestPod("web")
+        let address = "\(try node.attach(pod, .init()).address)"
+        #expect(try peerSeen(from: node.namespace, to: address, 80, at: pod.namespace, "0.0.0.0", 80) == "10.88.0.1")
+        var host = try node.routes()
+        let end = try #require(try node.network.address(uid: pod.uid)).hostInterface
+        try host.apply([.changeLink(.name(end), LinkChange(isUp: false))])
+        #expect(try node.network.reconcile(live: [pod.uid]).repaired == [pod.uid])
+        #expect(try peerSeen(from: node.namespace, to: address, 81, at: pod.namespace, "0.0.0.0", 81) == "10.88.0.1")
+    }
+
     @Test("An IPv6 host port answers from outside, from pods, from its own pod and from the host, on ::1 too")
     func hostPorts() throws {
         let node = try TestNode()
