@@ -64,7 +64,8 @@ public final class CNINetwork: Sendable {
     public struct Reconciliation: Sendable {
         /// Uids of pods that were gone and had something left.
         public var removed: [String] = []
-        /// Uids of live pods without a complete attachment: attach them again.
+        /// Uids of live pods whose attachment was cut off, or whose namespace is not held any more: attach them again. A pod
+        /// that has no attachment on record is not among them: it may want none, or not have come that far.
         public var lost: [String] = []
         /// What could not be taken back, and stays on record.
         public var problems: [ChainError] = []
@@ -104,7 +105,7 @@ public final class CNINetwork: Sendable {
     }
 
     /// Takes back what pods have that are not among `live`, also what only the plugins know of (GC, from version 1.1.0 on),
-    /// and says which live pods have no connection. Waits for attachments that are under way, and new ones wait for it.
+    /// and says which live pods lost their connection. Waits for attachments that are under way, and new ones wait for it.
     public func reconcile(live: Set<String>) async throws(ChainError) -> Reconciliation {
         try await onThread { () throws(ChainError) in try self.reconcileNow(live: live) }
     }
@@ -178,12 +179,10 @@ extension CNINetwork {
         var report = Reconciliation()
         let (attached, unreadable) = try onDisk(records.all)
         report.problems = unreadable.map { .record("\($0) is no record of an attachment: remove it by hand") }
-        var connected: Set<String> = []
+        var lost: Set<String> = []
         for record in attached {
             if live.contains(record.containerID) {
-                if record.result != nil && namespaces.isHeld(record.containerID) {
-                    connected.insert(record.containerID)
-                }
+                if record.result == nil || !namespaces.isHeld(record.containerID) { lost.insert(record.containerID) }
                 continue
             }
             do {
@@ -193,11 +192,13 @@ extension CNINetwork {
                 report.problems.append(error)
             }
         }
-        report.lost = live.subtracting(connected).sorted()
+        report.lost = lost.sorted()
         try namespaces.releaseAll(but: Set(attached.map(\.containerID)).union(live))
-        let valid = Set(attached.map { Attachment($0) }.filter { live.contains($0.containerID) })
         // Without a network there is nobody to ask for more.
-        if let chain = try? chain() { report.problems += chain.collectBeyondRecords(valid: valid) }
+        if let chain = try? chain() {
+            let own = attached.filter { $0.network == chain.configuration.name && live.contains($0.containerID) }
+            report.problems += chain.collectBeyondRecords(valid: Set(own.map { Attachment($0) }))
+        }
         return report
     }
 
