@@ -7,6 +7,8 @@ import Netlink
 struct LeaseTable: Sendable {
     private(set) var leases: [String: NodeLease] = [:]
     private(set) var problems: [OverlayProblem] = []
+    /// As they were told.
+    private var told: [NodeLease]
     private let ownName: String
     private var publicAddresses: [IPAddress: String] = [:]
     private var macs: [Station: String] = [:]
@@ -19,6 +21,7 @@ struct LeaseTable: Sendable {
 
     init(_ all: [NodeLease], ownName: String) {
         self.ownName = ownName
+        told = all
         leases.reserveCapacity(all.count)
         publicAddresses.reserveCapacity(all.count)
         macs.reserveCapacity(all.count)
@@ -26,6 +29,34 @@ struct LeaseTable: Sendable {
         if let own { add(all[own]) }
         for (index, lease) in all.enumerated() where index != own { add(lease) }
         refuseNetworksWithPublicAddresses()
+    }
+
+    /// The same as without `former`, which saves most of the work where little is different.
+    init(_ all: [NodeLease], ownName: String, after former: LeaseTable) {
+        self = former.replacing(all) ?? LeaseTable(all, ownName: ownName)
+    }
+
+    /// nil where some leases contradict others: which of them count depends on all.
+    private func replacing(_ all: [NodeLease]) -> LeaseTable? {
+        guard problems.isEmpty, all.count == told.count else { return nil }
+        let changed = all.indices.filter { all[$0] != told[$0] }
+        guard changed.count < 32 else { return nil }
+        var next = self
+        next.told = all
+        for index in changed { next.remove(told[index]) }
+        for index in changed { next.add(all[index]) }
+        if !changed.isEmpty { next.refuseNetworksWithPublicAddresses() }
+        return next.problems.isEmpty ? next : nil
+    }
+
+    private mutating func remove(_ lease: NodeLease) {
+        leases[lease.name] = nil
+        for family in IPFamily.allCases {
+            guard let address = lease.publicAddress(family) else { continue }
+            publicAddresses[address] = nil
+            macs[Station(mac: lease.mac(over: family), underlay: family)] = nil
+        }
+        for cidr in lease.podCIDRs { networks[cidr.address.ipFamily.index].remove(cidr) }
     }
 
     /// This node's.
@@ -40,13 +71,15 @@ struct LeaseTable: Sendable {
             return
         }
         var lease = lease
-        var refused: [CIDR] = []
+        var taken: [CIDR] = []
         for (index, cidr) in lease.podCIDRs.enumerated() {
-            guard let problem = take(cidr, at: index, of: lease) else { continue }
-            problems.append(OverlayProblem(.lease, lease.name, "node \(lease.name): \(problem): left out"))
-            refused.append(cidr)
+            if let problem = take(cidr, at: index, of: lease) {
+                problems.append(OverlayProblem(.lease, lease.name, "node \(lease.name): \(problem): left out"))
+            } else {
+                taken.append(cidr)
+            }
         }
-        if !refused.isEmpty { lease.podCIDRs.removeAll(where: refused.contains) }
+        lease.podCIDRs = taken
         for family in IPFamily.allCases {
             guard let address = lease.publicAddress(family) else { continue }
             publicAddresses[address] = lease.name
@@ -92,7 +125,10 @@ struct LeaseTable: Sendable {
 
     /// Packets to a public address inside of a pod network would be encapsulated again, and again.
     private mutating func refuseNetworksWithPublicAddresses() {
-        let inside = publicAddresses.filter { networks[$0.key.ipFamily.index].item(containing: $0.key) != nil }
+        var inside: [(key: IPAddress, value: String)] = []
+        for item in publicAddresses where networks[item.key.ipFamily.index].item(containing: item.key) != nil {
+            inside.append(item)
+        }
         for (address, name) in inside.sorted(by: { $0.key.number < $1.key.number }) {
             let family = address.ipFamily
             guard let found = networks[family.index].item(containing: address) else { continue }
@@ -132,7 +168,7 @@ private struct NetworkOrder: Sendable {
     /// Where an item that starts at `first` belongs.
     private func position(_ first: UInt128) -> Int {
         // Leases mostly come in the order of their networks.
-        if items.last.map({ $0.first < first }) ?? true { return items.count }
+        guard let last = items.last, last.first >= first else { return items.count }
         var (low, high) = (0, items.count)
         while low < high {
             let middle = (low + high) / 2
@@ -161,7 +197,10 @@ private struct NetworkOrder: Sendable {
         return low > 0 && items[low - 1].last >= number ? items[low - 1] : nil
     }
 
-    mutating func remove(_ cidr: CIDR) { items.removeAll { $0.cidr == cidr } }
+    mutating func remove(_ cidr: CIDR) {
+        let position = position(cidr.bounds.first)
+        if position < items.count, items[position].cidr == cidr { items.remove(at: position) }
+    }
 }
 
 /// Not for pods, whoever asks: this host, loopback, link-local, multicast and beyond.

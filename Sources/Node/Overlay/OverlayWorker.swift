@@ -59,7 +59,7 @@ actor OverlayWorker {
     func update(_ leases: [NodeLease]) {
         if isStopped.load(ordering: .relaxed) { return }
         if !isTold { start() }
-        newTable = LeaseTable(leases, ownName: configuration.nodeName)
+        newTable = LeaseTable(leases, ownName: configuration.nodeName, after: newTable ?? plan.table)
         converge()
     }
 

@@ -96,6 +96,7 @@ import Testing
             var kernel = kernel()
             var stepwise = Plan(configuration: configuration)
             var all = leases(12)
+            var table = LeaseTable([], ownName: "node-0")
             for _ in 0..<15 {
                 let number = Int.random(in: 1..<all.count, using: &random)
                 switch Int.random(in: 0..<5, using: &random) {
@@ -105,7 +106,8 @@ import Testing
                 case 3: all[number].podCIDRs = all[Int.random(in: 1..<all.count, using: &random)].podCIDRs
                 default: all[number] = leases(40)[Int.random(in: 1..<40, using: &random)]
                 }
-                let keys = stepwise.update(LeaseTable(all, ownName: "node-0"), for: kernel)
+                table = LeaseTable(all, ownName: "node-0", after: table)
+                let keys = stepwise.update(table, for: kernel)
                 let atOnce = plan(all, kernel)
                 #expect(stepwise.entries == atOnce.entries)
                 #expect(Set(stepwise.problems) == Set(atOnce.problems))
