@@ -152,6 +152,24 @@ import Testing
         #expect(await readings.next() == nil)
     }
 
+    @Test func aFileThatIsBeingWrittenIsNotRead() async throws {
+        let place = try Place()
+        let watch = try LeaseFileWatch(place.path, eventLoop: place.loop)
+        var readings = watch.readings.makeAsyncIterator()
+        #expect(await readings.next()?.leases == nil)
+        // First a new file, then the same one emptied and written again.
+        for round in 1...10 {
+            let file = try OwnedDescriptor(opening: place.path, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+            try file.writeAll(Array(("nodes:\n" + place.entry("a", round)).utf8))
+            try writeFileAtomically("\(place.directory)/other", [1])
+            try file.writeAll(Array(place.entry("b", 100 + round).utf8))
+            _ = consume file
+            let leases = await readings.next()?.leases
+            #expect(leases?.map { "\($0.podCIDRs[0])" } == ["10.42.\(round).0/24", "10.42.\(100 + round).0/24"])
+        }
+        watch.stop()
+    }
+
     @Test func aFileWhoseDirectoryComesLaterIsFound() async throws {
         let place = try Place()
         let directory = "\(place.directory)/later"
