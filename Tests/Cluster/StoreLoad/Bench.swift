@@ -12,18 +12,16 @@ struct Bench {
         try makeDirectories(directory)
         defer { for name in (try? listDirectory(directory)) ?? [] { unlink("\(directory)/\(name)") } }
         try syncs()
-        say(
-            "\n| work | writers | rate | p50 | p99 | longest | CPU a write |\n| --- | --- | --- | --- | --- | --- | --- |"
-        )
+        say("\n| work | writers | rate | p50 | p99 | longest | CPU a write | writes a commit |")
+        say("| --- | --- | --- | --- | --- | --- | --- | --- |")
         let store = try await SQLiteStore(path: "\(directory)/objects.sqlite")
-        for (writers, total) in [(1, 4000), (16, 60_000), (64, 120_000)] {
+        for (writers, total) in [(1, 4000), (16, 48_000), (64, 96_000)] {
             let key = keys(writers)
-            try await measure("create 1 KB", writers, total) { _ = try await store.commit(.create(key($0), value)) }
-            try await measure("update 1 KB", writers, total) {
-                guard case .refused(let found) = try await store.commit(Transaction(if: [.missing(key($0))], [])),
-                    let entry = found[0]
-                else { return }
-                _ = try await store.commit(.update(key($0), value, at: entry.revision))
+            try await measure("create 1 KB", store, writers, total) {
+                _ = try await store.commit(.create(key($0), value))
+            }
+            try await measure("update 1 KB", store, writers, total) {
+                _ = try await store.commit(Transaction(if: [.exists(key($0))], [.put(key($0), value)]))
             }
         }
         await store.close()
@@ -50,10 +48,11 @@ struct Bench {
     }
 
     private func measure(
-        _ name: String, _ writers: Int, _ total: Int, _ body: @escaping @Sendable (Int) async throws -> Void
+        _ name: String, _ store: SQLiteStore, _ writers: Int, _ total: Int,
+        _ body: @escaping @Sendable (Int) async throws -> Void
     ) async throws {
         let share = total / writers
-        let (begin, cpu) = (seconds(), cpuSeconds())
+        let (begin, cpu, commits) = (seconds(), cpuSeconds(), store.commits)
         let times = try await withThrowingTaskGroup(of: [Double].self) { group in
             for writer in 0..<writers {
                 group.addTask {
@@ -72,6 +71,7 @@ struct Bench {
         let row = [
             name, "\(writers)", "\(Int(Double(times.count) / wall)) per s", micro(times[times.count / 2]),
             micro(times[times.count * 99 / 100]), micro(times[times.count - 1]), micro(spent / Double(times.count)),
+            "\(Double(times.count * 10 / (store.commits - commits)) / 10)",
         ]
         say("| " + row.joined(separator: " | ") + " |")
     }
@@ -83,26 +83,28 @@ struct Bench {
         let before = residentBytes()
         for number in 0..<5000 { _ = try await store.commit(.create(StoreKey("/registry/pods/\(number)"), large)) }
         let written = residentBytes()
-        var begin = seconds()
+        say("\n5,000 objects of 4 KB:\n\n| what | time | CPU |\n| --- | --- | --- |")
         let cache = ResourceCache<[UInt8]>(prefix: "/registry/pods/", of: store) { ($0.value, $0.value.count) }
-        try await cache.start()
-        say("\n5,000 objects of 4 KB:\n\n| what | |\n| --- | --- |")
-        say("| filling the cache from the file | \(micro(seconds() - begin)) |")
-        say(
-            "| resident before, after writing them, with the cache | \(mega(before)), \(mega(written)), \(mega(residentBytes())) |"
-        )
-        begin = seconds()
-        for number in 0..<100_000 { _ = try cache.get(StoreKey("/registry/pods/\(number % 5000)")) }
-        say("| GET from the cache | \(micro((seconds() - begin) / 100_000)) |")
-        begin = seconds()
-        for _ in 0..<100 { _ = try cache.list() }
-        say("| LIST 5,000 from the cache | \(micro((seconds() - begin) / 100)) |")
-        begin = seconds()
-        for _ in 0..<10 { _ = try await store.range(.prefix("/registry/pods/")) }
-        say("| LIST 5,000 from the file | \(micro((seconds() - begin) / 10)) |")
+        try await time("filling the cache from the file") { try await cache.start() }
+        try await time("GET from the cache", 100_000) {
+            for number in 0..<100_000 { _ = try cache.get(StoreKey("/registry/pods/\(number % 5000)")) }
+        }
+        try await time("LIST 5,000 from the cache", 100) { for _ in 0..<100 { _ = try cache.list() } }
+        try await time("LIST 5,000 from the file", 10) {
+            for _ in 0..<10 { _ = try await store.range(.prefix("/registry/pods/")) }
+        }
+        let resident = [before, written, residentBytes()].map(mega).joined(separator: ", ")
+        say("| resident before, after writing them, with the cache | \(resident) | |")
         try await watchers(store, cache, large)
         cache.stop()
         await store.close()
+    }
+
+    /// Says how long `body` took, divided by `count`.
+    private func time(_ what: String, _ count: Double = 1, _ body: () async throws -> Void) async throws {
+        let (begin, cpu) = (seconds(), cpuSeconds())
+        try await body()
+        say("| \(what) | \(micro((seconds() - begin) / count)) | \(micro((cpuSeconds() - cpu) / count)) |")
     }
 
     /// From the beginning of a commit to when each of 100 watchers has read it.
@@ -130,10 +132,9 @@ struct Bench {
             }
             return try await group.reduce(into: []) { $0 += $1 }.sorted()
         }
-        say(
-            "| 100 watchers, 200 updates one after the other: delivery from the commit's begin, p50 | \(micro(times[times.count / 2])) |"
-        )
-        say("| the same, p99 | \(micro(times[times.count * 99 / 100])) |")
+        let (median, late) = (micro(times[times.count / 2]), micro(times[times.count * 99 / 100]))
+        say("| 100 watchers, 200 updates one by one: from the commit's begin to each watcher, p50 | \(median) | |")
+        say("| the same, p99 | \(late) | |")
     }
 }
 

@@ -103,6 +103,22 @@ import Testing
         }
     }
 
+    @Test func `writers that wait together share a commit`() async throws {
+        try await withStore { store in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for writer in 0..<64 {
+                    group.addTask {
+                        for number in 0..<20 { try await store.put(StoreKey("\(writer)"), "\(number)") }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(store.published == 1280)
+            #expect(store.commits < 640)
+            #expect(await store.problems() == [])
+        }
+    }
+
     @Test func `a store that was opened again goes on with the next revision`() async throws {
         try await withTemporaryDirectory { directory in
             let path = "\(directory)/deep/down/objects.sqlite"

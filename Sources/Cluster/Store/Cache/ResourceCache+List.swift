@@ -40,19 +40,11 @@ extension ResourceCache {
     private func page(
         of objects: SortedObjects<Object>, _ range: KeyRange, _ revision: Revision, _ limit: Int?
     ) -> CachedPage<Object> {
-        var found: [Cached<Object>] = []
         let total = objects.count(in: range)
-        found.reserveCapacity(min(total, limit ?? total))
-        var continuation: StoreKey?
-        objects.forEach(from: range.start) { object in
-            if let end = range.end, object.key >= end { return false }
-            if found.count == limit {
-                continuation = object.key
-                return false
-            }
-            found.append(object)
-            return true
-        }
+        let size = min(total, limit ?? total)
+        // One more, if there is one, is where the next page begins.
+        var found = objects.objects(from: range.start, limit: min(total, size + 1))
+        let continuation = found.count > size ? found.removeLast().key : nil
         return CachedPage(
             objects: found, revision: revision, continuation: continuation, remaining: total - found.count)
     }

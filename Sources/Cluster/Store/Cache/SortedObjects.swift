@@ -54,17 +54,19 @@ struct SortedObjects<Object: Sendable>: Sendable {
         return before
     }
 
-    /// Calls `body` with each object from `start` on, in order, until it says false.
-    func forEach(from start: StoreKey, _ body: (Cached<Object>) -> Bool) {
-        guard let position = position(of: start) else { return }
+    /// At most `limit` objects from `start` on, in order.
+    func objects(from start: StoreKey, limit: Int) -> [Cached<Object>] {
+        guard let position = position(of: start) else { return [] }
+        var found: [Cached<Object>] = []
+        found.reserveCapacity(min(limit, count))
         var index = position.index
         for chunk in chunks[position.chunk...] {
-            while index < chunk.count {
-                if !body(chunk[index]) { return }
-                index += 1
-            }
+            let end = min(chunk.count, index + limit - found.count)
+            if index < end { found.append(contentsOf: chunk[index..<end]) }
+            if found.count == limit { break }
             index = 0
         }
+        return found
     }
 
     /// How many keys there are in `range`.

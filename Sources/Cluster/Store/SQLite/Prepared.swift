@@ -88,6 +88,10 @@ struct PreparedRow: ~Copyable {
     /// A copy of a blob; empty for NULL.
     func bytes(_ column: Int32) -> [UInt8] {
         guard let start = sqlite3_column_blob(statement, column) else { return [] }
-        return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
+        let count = Int(sqlite3_column_bytes(statement, column))
+        return Array(unsafeUninitializedCapacity: count) { buffer, initialized in
+            UnsafeMutableRawBufferPointer(buffer).copyMemory(from: UnsafeRawBufferPointer(start: start, count: count))
+            initialized = count
+        }
     }
 }

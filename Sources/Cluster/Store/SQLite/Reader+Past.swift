@@ -9,13 +9,14 @@ extension Reader {
     func page(_ range: KeyRange, at revision: Revision, limit: Int?) throws -> RangePage {
         try check(revision)
         let end = Place.end(of: revision)
+        let past = try Past(self)
         var entries: [Entry] = []
         var continuation: StoreKey?
         var deletions = try Deletions(self, in: range, after: end)
 
         /// False when the page was full already, and this key is where the next begins.
         func add(_ place: Place?) throws -> Bool {
-            guard let place, let entry = try entry(at: place) else { return true }
+            guard let place, let entry = try past.entry(at: place) else { return true }
             if entries.count == limit {
                 continuation = entry.key
                 return false
@@ -26,44 +27,53 @@ extension Reader {
         /// Those that stand before `key`, or all.
         func addDeleted(before key: StoreKey?) throws -> Bool {
             while let next = try deletions.next(before: key) {
-                if try !add(place(atOrBefore: end, from: next)) { return false }
+                if try !add(past.place(atOrBefore: end, from: next)) { return false }
             }
             return true
         }
 
         let statement = try Prepared(
             cachedBy: database,
-            "SELECT key, place FROM current WHERE key >= ? AND (? OR key < ?) ORDER BY key")
+            "SELECT key, place FROM current WHERE key >= ? AND key < ? ORDER BY key")
         bind(range, to: statement, at: 1)
         var more = true
         try statement.forEach { row in
             let key = row.key(0)
-            more = try addDeleted(before: key) && add(place(atOrBefore: end, from: row.place(1)))
+            more = try addDeleted(before: key) && add(past.place(atOrBefore: end, from: row.place(1)))
             return more
         }
         if more { _ = try addDeleted(before: nil) }
         return RangePage(entries: entries, revision: revision, continuation: continuation)
     }
+}
+
+/// Follows the log back.
+private struct Past {
+    private let previous: Prepared
+    private let entry: Prepared
+
+    init(_ reader: Reader) throws {
+        previous = try Prepared(cachedBy: reader.database, "SELECT previous FROM log WHERE place = ?")
+        entry = try Prepared(cachedBy: reader.database, "SELECT kind, created, key, value FROM log WHERE place = ?")
+    }
 
     /// The newest place at or before `end` in the chain of predecessors that begins at `start`, `start` included.
-    private func place(atOrBefore end: Place, from start: Place) throws -> Place? {
+    func place(atOrBefore end: Place, from start: Place) throws -> Place? {
         var place = start
         while place > end {
-            let statement = try Prepared(cachedBy: database, "SELECT previous FROM log WHERE place = ?")
-            statement.bind(place.number, at: 1)
-            guard let previous = try statement.first({ $0.place(0) }) else {
+            previous.bind(place.number, at: 1)
+            guard let before = try previous.first({ $0.place(0) }) else {
                 throw Damage("the log lacks place \(place.number)")
             }
-            place = previous
+            place = before
         }
         return place == .none ? nil : place
     }
 
     /// The entry that was put at `place`; nil where a deletion stands.
-    private func entry(at place: Place) throws -> Entry? {
-        let statement = try Prepared(cachedBy: database, "SELECT kind, created, key, value FROM log WHERE place = ?")
-        statement.bind(place.number, at: 1)
-        let found = try statement.first { row in
+    func entry(at place: Place) throws -> Entry? {
+        entry.bind(place.number, at: 1)
+        let found = try entry.first { row in
             row.integer(0) == Layout.deleted
                 ? Entry?.none
                 : Entry(
@@ -100,10 +110,10 @@ private struct Deletions {
             cachedBy: reader.database,
             """
             SELECT key, place FROM log INDEXED BY log_deletions
-            WHERE kind = 2 AND key >= ? AND (? OR key < ?) AND place > ? ORDER BY key, place LIMIT 1
+            WHERE kind = 2 AND key >= ? AND key < ? AND place > ? ORDER BY key, place LIMIT 1
             """)
         reader.bind(range.from(start), to: statement, at: 1)
-        statement.bind(end.number, at: 4)
+        statement.bind(end.number, at: 3)
         return try statement.first { ($0.key(0), $0.place(1)) }
     }
 }

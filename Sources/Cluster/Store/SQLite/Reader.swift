@@ -39,7 +39,7 @@ struct Reader {
             cachedBy: database,
             """
             SELECT c.key, l.place, l.created, l.value FROM current c CROSS JOIN log l ON l.place = c.place
-            WHERE c.key >= ? AND (? OR c.key < ?) ORDER BY c.key
+            WHERE c.key >= ? AND c.key < ? ORDER BY c.key
             """)
         bind(range, to: statement, at: 1)
         var entries: [Entry] = []
@@ -92,10 +92,13 @@ struct Reader {
             Entry(key: key, value: row.bytes(4), revision: revision, createRevision: Revision(row.integer(2))))
     }
 
-    /// Binds three parameters: the start, whether there is no end, and the end.
+    /// Binds two parameters, the start and the end. (A condition such as `? OR key < ?` would keep SQLite from ending
+    /// its way through the index there.)
     func bind(_ range: KeyRange, to statement: Prepared, at index: Int32) {
         statement.bind(range.start.bytes, at: index)
-        statement.bind(range.end == nil ? 1 : 0, at: index + 1)
-        statement.bind(range.end?.bytes ?? [], at: index + 2)
+        statement.bind(range.end?.bytes ?? Self.afterAllKeys, at: index + 1)
     }
+
+    /// Greater than any key that a store takes.
+    private static let afterAllKeys = [UInt8](repeating: 0xFF, count: StoreKey.maximumBytes + 1)
 }

@@ -100,6 +100,9 @@ public final class SQLiteStore: Store {
     /// The newest revision that every watch was told, without waiting.
     public var published: Revision { Revision(writer.published.load(ordering: .acquiring)) }
 
+    /// How many commits, each with one fsync(2), it took for all transactions since the store was opened.
+    public var commits: Int { writer.commits.load(ordering: .relaxed) }
+
     public func commit(_ transaction: Transaction) async throws(StoreError) -> CommitOutcome {
         try transaction.validate()
         return try await writer.commit(transaction)
@@ -167,6 +170,10 @@ public final class SQLiteStore: Store {
             sum += count
         }
     }
+
+    /// What is wrong with the store, a sentence each, for a health check; nothing when all is well. A full disk that
+    /// only refuses writes is told to those who write.
+    public func problems() async -> [String] { await writer.problems() }
 
     /// Acknowledges what waits, ends all watches and closes the file. Anything asked of the store later fails with
     /// `closed`.

@@ -76,8 +76,7 @@ public struct StoreFile: Sendable {
             try expectNone(
                 """
                 log l JOIN meta WHERE l.kind <> 2 AND l.place <= meta.cleaned
-                AND NOT EXISTS (SELECT 1 FROM current c WHERE c.place = l.place)
-                AND NOT EXISTS (SELECT 1 FROM log n WHERE n.previous = l.place)
+                AND l.place NOT IN (SELECT place FROM current) AND l.place NOT IN (SELECT previous FROM log)
                 """, "values in the log that nothing refers to")
             return problems
         }

@@ -38,9 +38,13 @@ struct Journal {
         if bytes < 4 * limit { patience = 4 * limit }
         guard bytes >= patience else { return }
         patience = 2 * bytes
-        _ = try database.checkpoint(.restart)
-        pages = 0
-        patience = 4 * limit
+        do {
+            _ = try database.checkpoint(.restart)
+            pages = 0
+            patience = 4 * limit
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+            // Readers were not done in time.
+        }
     }
 }
 
@@ -79,9 +83,11 @@ extension Writer {
             } else {
                 return
             }
+            cleaningFailure = nil
             checkpointIfDue()
             scheduleDrain()
         } catch {
+            cleaningFailure = "\(error)"
             cleaning.pause(newest: head)
             checksSpace = false
         }
@@ -101,6 +107,15 @@ extension Writer {
         guard free * Layout.pageBytes > settings.freeBytes, free > pages / 4 else { return false }
         try write(statements) { try Prepared(cachedBy: $0, "PRAGMA incremental_vacuum(256)").run() }
         return true
+    }
+
+    /// What is wrong, a sentence each.
+    func problems() -> [String] {
+        var found: [String] = []
+        if let failure { found.append("nothing is written any more: \(failure)") }
+        if let checkpointFailure { found.append("the write-ahead log grows: \(checkpointFailure)") }
+        if let cleaningFailure { found.append("compaction waits: \(cleaningFailure)") }
+        return found
     }
 
     /// Deletes at most 256 keys whose time was over at `now`; how many it deleted.

@@ -12,6 +12,8 @@ actor Writer {
 
     /// The newest revision that every watch was told.
     nonisolated let published: Atomic<Int64>
+    /// How often it committed, each time with one fsync(2).
+    nonisolated let commits = Atomic<Int>(0)
 
     let pool: DatabasePool
     let settings: SQLiteStore.Settings
@@ -23,8 +25,9 @@ actor Writer {
     var failure: StoreError?
     var cleaning: Cleaning
     var journal: Journal
-    /// Why the WAL could not be copied the last time; nil when it could.
+    /// Why the WAL could not be copied, or the log not be cleaned, the last time; nil when it could.
     var checkpointFailure: String?
+    var cleaningFailure: String?
     /// Whether the file may have pages to give back.
     var checksSpace = false
     private var queue: [Pending] = []
@@ -171,6 +174,7 @@ actor Writer {
                 }
                 journal.note(database)
             }
+            commits.add(1, ordering: .relaxed)
             cleaning.didCommit()
         } catch {
             cleaning.didFail()
