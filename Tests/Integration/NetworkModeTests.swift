@@ -46,7 +46,8 @@ extension NodeTests {
                 let web = try await node.wait(for: "web", phase: "Running")
                 #expect(web.podIP.hasPrefix("10.77.0."))
                 #expect(try await node.exec("web", "cat /proc/sys/net/core/somaxconn") == "500")
-                let outside = try await node.host.shell("nc -w 2 \(TestHost.address) 8080 </dev/null", outside: true)
+                let outside = try await node.host.shell(
+                    "busybox nc -w 2 \(TestHost.address) 8080 </dev/null", outside: true)
                 #expect(outside.trimmed == "here", "\(outside)")
 
                 try await agent.stop(SIGKILL)
@@ -95,7 +96,7 @@ extension NodeTests {
                 for address in web.podIPs {
                     let fromPod = try await node.exec("client", "nc -w 2 \(address) 80 </dev/null")
                     #expect(fromPod == "here", "pod to pod at \(address)")
-                    let fromHost = try await node.host.shell("ping -c 1 -W 2 \(address)")
+                    let fromHost = try await node.host.shell("busybox ping -c 1 -W 2 \(address)")
                     #expect(fromHost.succeeded, "host to pod: \(fromHost)")
                     #expect(try await node.exec("web", "cat /etc/hosts").contains("\(address)\tweb"))
                 }
@@ -106,7 +107,7 @@ extension NodeTests {
         func annotations() async throws {
             try await Node.with(agent: false) { node in
                 try await node.startAgent("--pod-cidr", "10.42.0.0/24,fd42::/64")
-                func manifest(_ name: String) -> String {
+                func manifest(_ name: String, mac: String) -> String {
                     Node.manifest(name, "sleep 1000").replacing(
                         "  labels:",
                         with: """
@@ -114,17 +115,17 @@ extension NodeTests {
                                 kubernetes.io/ingress-bandwidth: 8M
                                 kubernetes.io/egress-bandwidth: 4M
                                 swiftlet.dev/addresses: 10.42.0.99,fd42::99
-                                swiftlet.dev/mac: "02:00:00:00:00:99"
+                                swiftlet.dev/mac: "\(mac)"
                               labels:
                             """)
                 }
-                try await node.runPod(manifest("chosen")).orFail()
+                try await node.runPod(manifest("chosen", mac: "02:00:00:00:00:99")).orFail()
                 let pod = try await node.wait(for: "chosen", phase: "Running")
                 #expect(pod.podIPs == ["10.42.0.99", "fd42::99"])
                 #expect(try await node.exec("chosen", "cat /sys/class/net/eth0/address") == "02:00:00:00:00:99")
                 #expect(try await node.host.shell("tc qdisc show").output.contains("rate 8Mbit"))
                 // A second pod cannot have the same ones.
-                _ = try await node.submitPod(manifest("other"))
+                _ = try await node.submitPod(manifest("other", mac: "02:00:00:00:00:98"))
                 var message = ""
                 try await eventually("the second pod says who has its address") {
                     message = try await node.pod("other")?["status"]?["message"]?.stringValue ?? ""

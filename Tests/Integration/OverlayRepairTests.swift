@@ -26,7 +26,11 @@ struct Damage: Sendable, CustomTestStringConvertible {
             script: "bridge fdb replace MAC dev DEVICE dst 192.0.2.13"),
         Damage(what: "a deleted device", script: "ip link del DEVICE"),
         Damage(what: "a device that is down", script: "ip link set DEVICE down"),
-        Damage(what: "a device without its address", script: "ip address flush dev DEVICE scope global"),
+        Damage(
+            what: "a device without its address",
+            script:
+                "ip address delete $(ip -4 -o address show dev DEVICE scope global | awk 'NR == 1 { print $4 }') dev DEVICE"
+        ),
         Damage(what: "a device with another MTU", script: "ip link set DEVICE mtu 1000"),
         Damage(what: "a device with another MAC", script: "ip link set DEVICE address 02:00:00:00:00:98"),
         Damage(what: "a device that learns", script: "ip link set DEVICE type vxlan id 1 learning"),
