@@ -110,13 +110,13 @@ let package = Package(
             ],
             path: "Sources/Commands/swiftlet", swiftSettings: strict),
 
-        // Static in a release, as it is started anew for every call: scripts/build says where libmnl.a lies, which Debian
-        // does not have (CSupport/mnl).
+        // Static, as it is started anew for every call: scripts/build says where libmnl.a lies, which Debian does not have
+        // (CSupport/mnl). Without that it is linked as everything else.
         .executableTarget(
             name: "swiftlet-cni", dependencies: ["Linux", "CNI"], path: "Sources/Commands/swiftlet-cni",
             swiftSettings: strict,
             linkerSettings: (Context.environment["SWIFTLET_STATIC_LIBRARIES"]).map {
-                [.unsafeFlags(["-static-executable", "-L\($0)", "-Xlinker", "-s"], .when(configuration: .release))]
+                [.unsafeFlags(["-static-executable", "-L\($0)", "-Xlinker", "-s"])]
             } ?? []),
 
         // Tests mirror Sources.
