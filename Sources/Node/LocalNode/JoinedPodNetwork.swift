@@ -18,7 +18,6 @@ final class JoinedPodNetwork: Sendable {
 
     private let watch: LeaseFileWatch?
     private let initial: [NodeLease]
-    private let chosenMTU: UInt32?
     private let serviceCIDR: CIDR
     private let logger: Logger
     private let known: Mutex<Known>
@@ -39,7 +38,6 @@ final class JoinedPodNetwork: Sendable {
             throw NodeError("service CIDR '\(settings.serviceCIDR)': need an IPv4 network such as 10.43.0.0/16")
         }
         serviceCIDR = services
-        chosenMTU = settings.network.mtu.map { UInt32(clamping: $0) }
         var podCIDRs: [CIDR]
         var networks: [CIDR] = []
         if let path = settings.network.leasesFile {
@@ -58,7 +56,7 @@ final class JoinedPodNetwork: Sendable {
             try Overlay.removeEverything(in: namespace)
         }
         podCIDRs.sort { $0.address.bitWidth < $1.address.bitWidth }
-        let mtu = try chosenMTU ?? Self.uplinkMTU(namespace)
+        let mtu = try settings.network.mtu.map { UInt32(clamping: $0) } ?? Self.uplinkMTU(namespace)
         var configuration = PodNetworkConfiguration(podCIDRs: podCIDRs, mtu: mtu)
         configuration.mode = settings.network.mode == .bridge ? .bridge("swiftlet0") : .pointToPoint
         configuration.unmasqueraded = networks
@@ -116,7 +114,8 @@ final class JoinedPodNetwork: Sendable {
     ) async {
         tell(state.problems.map(\.description))
         let before = known.withLock { $0 }
-        let mtu = chosenMTU ?? state.podMTU.map { max($0, 576) } ?? before.mtu
+        // A size that was chosen is in it, unless the way between the nodes does not carry so much.
+        let mtu = state.podMTU.map { max($0, 576) } ?? before.mtu
         do {
             if mtu != before.mtu || state.networks != before.networks {
                 try pods.update(unmasqueraded: state.networks, mtu: mtu)
