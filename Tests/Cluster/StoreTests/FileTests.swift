@@ -34,6 +34,28 @@ import Testing
         }
     }
 
+    @Test func `objects and events are two stores, kept tidy until the task ends`() async throws {
+        try await withTemporaryDirectory { directory in
+            let stores = try await StoreDirectory(directory)
+            try await stores.objects.put("pod", "1")
+            try await stores.events.put("event", "over", expires: 1)
+            try await stores.events.put("event 2", "to come", expires: .max)
+            #expect(try await stores.objects.revision() == 1)
+            let told = Told()
+            let watch = try await stores.events.watch(.all, after: 2, told.sink)
+            let tidy = Task { await stores.keepTidy() }
+            try await eventually("the event has expired") { told.words == ["3 event"] }
+            tidy.cancel()
+            await tidy.value
+            watch.cancel()
+            #expect(await stores.problems() == [])
+            await #expect(throws: StoreError.self) { try await StoreDirectory(directory) }
+            await stores.close()
+            let files = StoreDirectory.files(in: directory)
+            #expect(try files.objects.statistics().keys == 1 && files.events.statistics().keys == 1)
+        }
+    }
+
     @Test func `nobody but its owner can read a store or a backup`() async throws {
         try await withStore { store in
             try await store.put("secret", "x")
