@@ -82,14 +82,14 @@ public struct FieldPath: Sendable, Hashable, CustomStringConvertible {
 extension String {
     /// The order of the bytes: Swift's own is that of Unicode.
     func compareBytes(_ other: String) -> Int {
-        var left = self.utf8.makeIterator()
-        var right = other.utf8.makeIterator()
-        while true {
-            switch (left.next(), right.next()) {
-            case (nil, nil): return 0
-            case (nil, _?): return -1
-            case (_?, nil): return 1
-            case (let left?, let right?): if left != right { return Int(left) - Int(right) }
+        var (left, right) = (self, other)
+        return left.withUTF8 { left in
+            right.withUTF8 { right in
+                let count = min(left.count, right.count)
+                for index in 0..<count where left[index] != right[index] {
+                    return Int(left[index]) - Int(right[index])
+                }
+                return left.count - right.count
             }
         }
     }

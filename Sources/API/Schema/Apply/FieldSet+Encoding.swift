@@ -53,23 +53,23 @@ extension FieldSet {
 extension PathElement {
     /// Reads `f:name`, `k:{…}`, `v:…` or `i:0`; nil for other kinds.
     init?(fieldsV1 text: String) throws(FieldSetError) {
-        let rest = String(text.dropFirst(2))
-        switch text.prefix(2) {
-        case "f:": self = .field(rest)
-        case "v:": self = .value(try Self.json(rest))
-        case "k:":
+        let bytes = text.utf8
+        guard bytes.dropFirst().first == UInt8(ascii: ":") else {
+            throw FieldSetError(description: "missing colon: \(text)")
+        }
+        let rest = String(text[bytes.index(bytes.startIndex, offsetBy: 2)...])
+        switch bytes.first {
+        case UInt8(ascii: "f"): self = .field(rest)
+        case UInt8(ascii: "v"): self = .value(try Self.json(rest))
+        case UInt8(ascii: "k"):
             guard case .object(let keys) = try Self.json(rest), !keys.isEmpty else {
                 throw FieldSetError(description: "keys of a list's element are an object: \(text)")
             }
             self = .key(keys.map { Key($0.key, $0.value) }.sorted { $0.name.compareBytes($1.name) < 0 })
-        case "i:":
+        case UInt8(ascii: "i"):
             guard let index = Int(rest) else { throw FieldSetError(description: "no index: \(text)") }
             self = .index(index)
-        default:
-            guard text.utf8.dropFirst().first == UInt8(ascii: ":") else {
-                throw FieldSetError(description: "missing colon: \(text)")
-            }
-            return nil
+        default: return nil
         }
     }
 

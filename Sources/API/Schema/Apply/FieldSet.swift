@@ -30,6 +30,13 @@ public struct FieldSet: Sendable, Hashable {
 
     /// A set of these nodes, in any order. Of nodes with the same element, all that they say counts.
     init(unsorted: [Node]) {
+        // What is stored is in order already.
+        if unsorted.indices.dropFirst().allSatisfy({ unsorted[$0 - 1].element < unsorted[$0].element }),
+            !unsorted.contains(where: \.isEmpty)
+        {
+            nodes = unsorted
+            return
+        }
         var nodes: [Node] = []
         nodes.reserveCapacity(unsorted.count)
         for node in unsorted.sorted(by: { $0.element < $1.element }) where !node.isEmpty {
