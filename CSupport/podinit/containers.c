@@ -167,7 +167,9 @@ static bool launch(struct container *container, const struct plan *plan, const s
       memcpy(child.standard, standard, sizeof standard);
       child_container(&child, decoded);
     }
-    good = pid > 0 || fail(failure, PI_STEP_CLONE, errno, fixed->name);
+    // Of a cgroup that is gone or takes no processes; the namespaces fail with none of these.
+    bool cgroup = errno == ENOENT || errno == ENODEV || errno == EBUSY || errno == EOPNOTSUPP;
+    good = pid > 0 || fail(failure, cgroup ? PI_STEP_CGROUP : PI_STEP_CLONE, errno, fixed->name);
     if (good) container->pid = pid;
   }
   close_fd(&ends[0]);

@@ -173,5 +173,32 @@ extension NodeTests {
                 #expect(try await node.exec("apart", "ls /v/in") == "")
             }
         }
+
+        @Test(arguments: ["", "hostIPC: true"])
+        func whatIsMountedInAContainerIsNotMountedOnTheHost(pod: String) async throws {
+            try await Node.with { node in
+                // Shared, as systemd makes them; the test's own host has private ones.
+                try await node.host.shell("mount --make-rshared /").orFail()
+                func mounts() async throws -> [String] {
+                    try await node.host.shell("awk '{ print $5 }' /proc/self/mountinfo | sort").orFail().lines
+                }
+                let before = try await mounts()
+                let volumes = "volumes: [{name: disk, emptyDir: {}}, {name: memory, emptyDir: {medium: Memory}}]"
+                let places = ["/v", "/v/in", "/v/in/memory", "/dev/shm", "/etc/hosts.d"].map {
+                    "{name: \($0.hasSuffix("memory") || $0 == "/dev/shm" ? "memory" : "disk"), mountPath: \($0)}"
+                }
+                let container = "volumeMounts: [\(places.joined(separator: ", "))]"
+                let manifest = Node.manifest("deep", "sleep 1000", pod: "\(pod)\n\(volumes)", container: container)
+                try await node.runPod(manifest).orFail()
+                let pod = try await node.wait(for: "deep", phase: "Running")
+                // What the agent itself keeps of a pod in memory, and each once.
+                var added = try await mounts()
+                for mount in before { added.firstIndex(of: mount).map { _ = added.remove(at: $0) } }
+                #expect(added.allSatisfy { $0.hasPrefix("\(node.run)/pods/\(pod.uid)/") }, "\(added)")
+                #expect(Set(added).count == added.count, "\(added)")
+                try await node.swiftlet("pod", "rm", "-f", "deep").orFail()
+                #expect(try await mounts() == before)
+            }
+        }
     }
 }

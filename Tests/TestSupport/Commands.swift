@@ -75,10 +75,11 @@ func shellCode(_ status: Int32) -> Int32 {
     cl_wifexited(status) ? cl_wexitstatus(status) : 128 + cl_wtermsig(status)
 }
 
+/// Whether there is something to read, or the end of it, within `milliseconds` (times ``patience``).
 func waitReadable(_ descriptor: Int32, milliseconds: Int32) -> Bool {
     var poller = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     while true {
-        let count = poll(&poller, 1, milliseconds)
+        let count = poll(&poller, 1, Int32(Double(milliseconds) * patience))
         if count >= 0 || errno != EINTR { return count > 0 }
     }
 }
@@ -115,7 +116,7 @@ func makePipe() throws -> (read: PipeEnd, write: PipeEnd) {
     return (PipeEnd(ends[0]), PipeEnd(ends[1]))
 }
 
-/// Reads both pipes until the program has ended and they are empty, or its time is over.
+/// Reads both pipes until the program has ended and they are empty, or its time (times ``patience``) is over.
 func collect(
     _ command: [String], pid: pid_t, output: PipeEnd, errors: PipeEnd?, seconds: Double
 ) throws -> Outcome {
@@ -125,7 +126,7 @@ func collect(
     var open = [true, errors != nil]
     var ended = false
     var timedOut = false
-    var deadline = now() + seconds
+    var deadline = now() + seconds * patience
     while !ended || open.contains(true) {
         let left = deadline - now()
         if left <= 0 {

@@ -51,7 +51,8 @@ public struct ContainerPlan: Sendable {
     /// A detached mount and where it goes.
     public struct Mount: Sendable {
         public enum Kind: Sendable { case directory, file }
-        /// A detached mount: open_tree(2) with OPEN_TREE_CLONE, or fsmount(2).
+        /// A detached mount: open_tree(2) with OPEN_TREE_CLONE, or fsmount(2). A copy is the peer of a shared original
+        /// until its propagation is set: what is mounted inside would appear on the host.
         public var descriptor: Int32
         /// Absolute path inside the container.
         public var target: String

@@ -50,7 +50,7 @@ extension PodWorker {
         process.environment = command.environment
         process.workingDirectory = command.workingDirectory
         process.user = resolved.user
-        process.cgroupProcesses = entrance.numbers
+        process.enter(entrance)
         if container.tty { process.terminal = TerminalSize() }
 
         var plan = ContainerPlan(
@@ -77,9 +77,9 @@ extension PodWorker {
             directory: log, maximumSize: node.configuration.logMaximumSize,
             maximumFiles: node.configuration.logMaximumFiles)
         if spec.hostIPC {
-            plan.sharedMemory = keep(try DetachedMount(cloning: "/dev/shm").release())
+            plan.sharedMemory = keep(try privateCopy("/dev/shm").release())
         } else if fileExists(sharedMemory) {
-            plan.sharedMemory = keep(try DetachedMount(cloning: sharedMemory).release())
+            plan.sharedMemory = keep(try privateCopy(sharedMemory).release())
         }
         for mount in try mounts(container, directory: directory) {
             plan.mounts.append(
@@ -114,13 +114,21 @@ extension PodWorker {
         }
     }
 
+    /// A copy of a mount for a container. Private: on a host whose mounts are shared, as systemd has them, a volume that is
+    /// mounted onto it would appear on the host.
+    private func privateCopy(_ path: String) throws(SystemError) -> DetachedMount {
+        let mount = try DetachedMount(cloning: path)
+        try mount.set(propagation: .private)
+        return mount
+    }
+
     /// The files of /etc, the termination log and the volumes, shallow targets first, so that one mount may stand inside
     /// another.
     private func mounts(_ container: Container, directory: String) throws -> [PendingMount] {
         var mounts: [PendingMount] = []
         let taken = Set(container.volumeMounts.map(\.mountPath))
         for name in ["hosts", "hostname", "resolv.conf"] where !taken.contains("/etc/\(name)") {
-            let mount = try DetachedMount(cloning: "\(paths.etc)/\(name)")
+            let mount = try privateCopy("\(paths.etc)/\(name)")
             if container.securityContext.readOnlyRootFilesystem { try mount.set(.readOnly) }
             mounts.append(PendingMount(mount, at: "/etc/\(name)", isDirectory: false))
         }
@@ -128,7 +136,7 @@ extension PodWorker {
         try writeFileAtomically(message, [], mode: 0o666)
         let path = container.terminationMessagePath
         if !taken.contains(path) {
-            mounts.append(PendingMount(try DetachedMount(cloning: message), at: path, isDirectory: false))
+            mounts.append(PendingMount(try privateCopy(message), at: path, isDirectory: false))
         }
         for mount in container.volumeMounts {
             guard let volume = spec.volumes.first(where: { $0.name == mount.name }) else {

@@ -6,7 +6,9 @@ import TestSupport
 import Testing
 
 @Suite struct CgroupTests {
-    @Test func theProcessIsInItsCgroupsAndSeesThemAsTheRoot() async throws {
+    /// By joining every hierarchy, and in the quickest way that this host has.
+    @Test(arguments: [false, true])
+    func theProcessIsInItsCgroupsAndSeesThemAsTheRoot(quickly: Bool) async throws {
         try await withCgroup { system, cgroup in
             let entrance = try cgroup.processDescriptors()
             try await TestPod.with { pod in
@@ -17,7 +19,7 @@ import Testing
                     sleep 1000
                     """
                 let started = try await pod.start(["sh", "-c", script]) {
-                    $0.process.cgroupProcesses = entrance.numbers
+                    if quickly { $0.process.enter(entrance) } else { $0.process.cgroupProcesses = entrance.numbers }
                     $0.cgroupView = view(system)
                 }
                 let processes = try cgroup.processes()
@@ -59,17 +61,39 @@ import Testing
         }
     }
 
-    @Test func aCgroupThatIsGoneFailsTheStart() async throws {
+    @Test func aProcessIsBornInACgroupOfVersion2() async throws {
+        try await withCgroup { _, cgroup in
+            guard let directory = try cgroup.directoryDescriptor()?.release() else { return }
+            defer { close(directory) }
+            try await TestPod.with { pod in
+                let started = try await pod.start(["sleep", "1000"]) { $0.process.cgroupDirectory = directory }
+                // In no other, where there are others.
+                #expect(try readText("/proc/\(started.pid)/cgroup").contains("0::\(cgroup.path)\n"))
+                #expect(try !readText("/proc/\(started.pid)/cgroup").contains("memory:\(cgroup.path)\n"))
+            }
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func aCgroupThatIsGoneFailsTheStart(byDirectory: Bool) async throws {
         try await withCgroup { _, cgroup in
             let gone = try cgroup.child("gone")
             try gone.create()
             let entrance = try gone.processDescriptors()
+            let directory = try gone.directoryDescriptor()?.release()
+            defer { if let directory { close(directory) } }
             try gone.remove()
             try await TestPod.with { pod in
                 let error = await #expect(throws: LaunchError.self) {
-                    try await pod.start(["true"]) { $0.process.cgroupProcesses = entrance.numbers }
+                    try await pod.start(["true"]) {
+                        if byDirectory, let directory {
+                            $0.process.cgroupDirectory = directory
+                        } else {
+                            $0.process.cgroupProcesses = entrance.numbers
+                        }
+                    }
                 }
-                #expect(error?.step == .cgroup && error?.errno == ENODEV)
+                #expect(error?.step == .cgroup && (error?.errno == ENODEV || error?.errno == ENOENT))
             }
         }
     }

@@ -337,6 +337,8 @@ import Testing
             }
             for attempt in 0..<200 as Range<UInt32> {
                 let shared = try DetachedMount(cloning: volume)
+                // As the engine does it; else what is mounted inside would be on this host too, where its mounts are shared.
+                try shared.set(propagation: .private)
                 let inner = try DetachedMount(cloning: pod.exits)
                 // Wherever the link leads at the moment, it is inside; a start may fail, but never reaches out.
                 _ = try? await pod.start(["true"], name: "r\(attempt)") {

@@ -69,12 +69,17 @@ import Testing
         }
     }
 
-    @Test func aMissingLayerIsNamed() throws {
+    @Test(arguments: [false, true])
+    func aMissingLayerIsNamed(byMount: Bool) throws {
         try withTemporaryDirectory { directory in
-            for name in ["upper", "work"] { try makeDirectories("\(directory)/\(name)") }
+            for name in ["lower", "upper", "work"] { try makeDirectories("\(directory)/\(name)") }
+            let layers = ["\(directory)/lower", "\(directory)/missing"]
+            let (upper, work) = ("\(directory)/upper", "\(directory)/work")
             let error = #expect(throws: SystemError.self) {
-                _ = try RootFilesystem.overlay(
-                    layers: ["\(directory)/missing"], upper: "\(directory)/upper", work: "\(directory)/work")
+                _ =
+                    byMount
+                    ? try RootFilesystem.overlayByMount(topDown: layers, upper: upper, work: work)
+                    : try RootFilesystem.overlay(layers: layers, upper: upper, work: work)
             }
             #expect(error?.errno == ENOENT && error?.subject.contains("missing") == true)
         }
