@@ -133,7 +133,7 @@ extension NodeTests {
                     """
                 ).orFail().lines
                 let legacy = ["memory.limit_in_bytes 33554432", "cpu.shares 256", "cpu.cfs_quota_us 50000"]
-                let unified = ["memory.max 33554432", "cpu.weight 10", "cpu.max 50000 100000"]
+                let unified = ["memory.max 33554432", "cpu.weight 35", "cpu.max 50000 100000"]
                 #expect(legacy.allSatisfy(found.contains) || unified.allSatisfy(found.contains), "\(found)")
                 let path = try await node.host.shell("find /sys/fs/cgroup -path '*\(uid)*' -type d").orFail().output
                 #expect(path.contains("/kubepods/burstable/"))
