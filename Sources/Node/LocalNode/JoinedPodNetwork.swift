@@ -19,6 +19,8 @@ final class JoinedPodNetwork: Sendable {
     private let watch: LeaseFileWatch?
     private let initial: [NodeLease]
     private let serviceCIDR: CIDR
+    /// Bits of the addresses that pods can have on this host.
+    private let families: Set<Int>
     private let logger: Logger
     private let known: Mutex<Known>
 
@@ -28,6 +30,8 @@ final class JoinedPodNetwork: Sendable {
         var networks: [CIDR]
         var mtu: UInt32
         var problems: Set<String> = []
+        /// Why the pod network is not what it should be; empty if it is.
+        var failure = ""
     }
 
     /// Takes over what an earlier agent left.
@@ -41,11 +45,12 @@ final class JoinedPodNetwork: Sendable {
         var podCIDRs: [CIDR]
         var networks: [CIDR] = []
         if let path = settings.network.leasesFile {
-            let (own, all) = try LeaseFile.read(path, settings)
+            let (own, all, problems) = try LeaseFile.read(path, settings)
+            for problem in problems { logger.error("\(problem)") }
             podCIDRs = own.podCIDRs
             publicAddresses = [own.publicIPv4.map { .v4($0) }, own.publicIPv6.map { .v6($0) }].compactMap { $0 }
             initial = all
-            networks = all.flatMap(\.podCIDRs)
+            networks = all.flatMap(\.podCIDRs).filter { !$0.overlaps(services) }
             overlay = try Overlay(configuration: settings.overlayConfiguration, in: namespace, eventLoop: eventLoop)
             watch = try LeaseFileWatch(path, eventLoop: eventLoop)
         } else {
@@ -60,9 +65,18 @@ final class JoinedPodNetwork: Sendable {
         var configuration = PodNetworkConfiguration(podCIDRs: podCIDRs, mtu: mtu)
         configuration.mode = settings.network.mode == .bridge ? .bridge("swiftlet0") : .pointToPoint
         configuration.unmasqueraded = networks
-        pods = try PodNetwork(
-            configuration: configuration, directory: "\(settings.dataDirectory)/network", in: namespace)
-        known = Mutex(Known(podCIDRs: podCIDRs, networks: networks, mtu: mtu))
+        let directory = "\(settings.dataDirectory)/network"
+        do throws(PodNetworkError) {
+            pods = try PodNetwork(configuration: configuration, directory: directory, in: namespace)
+        } catch {
+            // With one family of two, pods still reach each other.
+            guard case .familyUnavailable(let cidr, _) = error, overlay != nil, podCIDRs.count > 1 else { throw error }
+            logger.error("pods have no addresses of \(cidr): \(error)")
+            configuration.podCIDRs.removeAll { $0 == cidr }
+            pods = try PodNetwork(configuration: configuration, directory: directory, in: namespace)
+        }
+        families = Set(configuration.podCIDRs.map(\.address.bitWidth))
+        known = Mutex(Known(podCIDRs: configuration.podCIDRs, networks: networks, mtu: mtu))
     }
 
     /// Of this node.
@@ -85,10 +99,19 @@ final class JoinedPodNetwork: Sendable {
                     if let leases = reading.leases { await overlay.update(self.usable(leases)) }
                 }
             }
+            let (looks, look) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
             let changes = overlay.changes()
+            group.addTask { for await _ in changes { look.yield() } }
             group.addTask {
-                await self.take(overlay.state, engine, podCIDRsChanged)
-                for await _ in changes { await self.take(overlay.state, engine, podCIDRsChanged) }
+                look.yield()
+                for await _ in looks {
+                    if await self.take(overlay.state, engine, podCIDRsChanged) { continue }
+                    // What did not go may go in a moment, without the overlay having changed.
+                    Task {
+                        try? await Task.sleep(for: .seconds(2))
+                        look.yield()
+                    }
+                }
             }
             await group.waitForAll()
         }
@@ -108,36 +131,62 @@ final class JoinedPodNetwork: Sendable {
         }
     }
 
-    /// Makes the pod network what the overlay's state asks for.
+    /// Makes the pod network what the overlay's state asks for; false if it has to be tried again.
     private func take(
         _ state: OverlayState, _ engine: PodEngine, _ podCIDRsChanged: @Sendable ([CIDR]) async -> Void
-    ) async {
+    ) async -> Bool {
         tell(state.problems.map(\.description))
-        let before = known.withLock { $0 }
-        // A size that was chosen is in it, unless the way between the nodes does not carry so much.
-        let mtu = state.podMTU.map { max($0, 576) } ?? before.mtu
-        do {
-            if mtu != before.mtu || state.networks != before.networks {
-                try pods.update(unmasqueraded: state.networks, mtu: mtu)
-                known.withLock { ($0.mtu, $0.networks) = (mtu, state.networks) }
-                if mtu != before.mtu {
-                    logger.notice("pods' packets have \(mtu) bytes at most from now on")
-                    await engine.refreshNetworks()
-                }
-            }
-            let wanted = state.own?.podCIDRs.sorted { $0.address.bitWidth < $1.address.bitWidth } ?? []
-            if !wanted.isEmpty, wanted != before.podCIDRs {
-                let report = try pods.update(podCIDRs: wanted)
-                known.withLock { $0.podCIDRs = wanted }
-                let text = wanted.map(\.description).joined(separator: ",")
-                logger.notice(
-                    "pods of this node have addresses of \(text) from now on; \(report.lost.count) start anew")
-                await podCIDRsChanged(wanted)
-                await engine.replaceSandboxes(of: report.lost)
-            }
-        } catch {
-            logger.error("the pod network stays as it was: \(error)")
+        let failures = [
+            await attempt { try await self.takeNetworks(state, engine) },
+            await attempt { try await self.takePodCIDRs(state, engine, podCIDRsChanged) },
+        ].compactMap { $0 }
+        let failure = failures.joined(separator: "; ")
+        let isNew = known.withLock { known in
+            defer { known.failure = failure }
+            return known.failure != failure
         }
+        if isNew, !failure.isEmpty { logger.error("the pod network is not yet as it should be: \(failure)") }
+        return failure.isEmpty
+    }
+
+    private func attempt(_ body: () async throws -> Void) async -> String? {
+        do {
+            try await body()
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    /// Which networks see pods' own addresses, and how large pods' packets may be.
+    private func takeNetworks(_ state: OverlayState, _ engine: PodEngine) async throws {
+        let before = known.withLock { $0 }
+        // A node without a lease has no part in the others' network: they could not answer its pods.
+        let networks = state.own == nil ? before.podCIDRs : state.networks
+        // A size that was chosen is in it. The overlay tells where IPv6 needs more than there is.
+        let mtu = max(state.podMTU ?? before.mtu, families.contains(128) ? 1280 : 576)
+        guard mtu != before.mtu || networks != before.networks else { return }
+        try pods.update(unmasqueraded: networks, mtu: mtu)
+        known.withLock { ($0.mtu, $0.networks) = (mtu, networks) }
+        if mtu != before.mtu {
+            logger.notice("pods' packets have \(mtu) bytes at most from now on")
+            await engine.refreshNetworks()
+        }
+    }
+
+    /// Where this node's pods have their addresses from.
+    private func takePodCIDRs(
+        _ state: OverlayState, _ engine: PodEngine, _ podCIDRsChanged: @Sendable ([CIDR]) async -> Void
+    ) async throws {
+        let wanted = (state.own?.podCIDRs ?? []).filter { families.contains($0.address.bitWidth) }
+            .sorted { $0.address.bitWidth < $1.address.bitWidth }
+        guard !wanted.isEmpty, wanted != podCIDRs else { return }
+        let report = try pods.update(podCIDRs: wanted)
+        known.withLock { $0.podCIDRs = wanted }
+        let text = wanted.map(\.description).joined(separator: ",")
+        logger.notice("pods of this node have addresses of \(text) from now on; \(report.lost.count) start anew")
+        await podCIDRsChanged(wanted)
+        await engine.replaceSandboxes(of: report.lost)
     }
 
     /// Says each problem once, and when it is over.

@@ -54,7 +54,6 @@ public final class NodeAgent: Sendable {
         lock = try Takeover.lock(settings, lifetime, version: version, readiness: readiness)
         do {
             try check(chdir("/"), "chdir", "/")
-            try settings.write()
             loop = try EventLoop(name: "agent")
             images = try ImageStore(directory: "\(settings.dataDirectory)/images")
             network = try NodeNetwork(settings, eventLoop: loop, logger: logger)
@@ -62,6 +61,8 @@ public final class NodeAgent: Sendable {
                 configuration: Self.engineConfiguration(settings, network), images: images,
                 network: network.connector(logger: logger),
                 loop: try EventLoop(name: "pods"), logger: logger)
+            // What did not work is not what agents in the background should go on with.
+            try settings.write()
         } catch let error as NodeError {
             throw error
         } catch {
@@ -91,7 +92,7 @@ public final class NodeAgent: Sendable {
 
     /// Works until it is stopped. Pods and rules stay.
     public func run() async throws(NodeError) {
-        await network.prepare(logger: logger)
+        await network.prepare(settings, logger: logger)
         await engine.adopt()
         let proxy = try makeProxy()
         let services = try makeServiceRunner(proxy)

@@ -6,6 +6,7 @@ import Glibc
 import Linux
 import Logging
 import Netlink
+import Overlay
 import PodEngine
 import PodNetwork
 
@@ -20,6 +21,10 @@ enum NodeNetwork: Sendable {
             case .pointToPoint, .bridge:
                 self = .own(try JoinedPodNetwork(settings, eventLoop: eventLoop, logger: logger))
             case .cni:
+                // What a run of another kind left would lead the plugins' packets astray. Its pods start anew.
+                let namespace = try OwnedDescriptor(opening: "/proc/thread-self/ns/net", flags: O_RDONLY)
+                try Overlay.removeEverything(in: namespace)
+                try PodNetwork.removeEverything(directory: "\(settings.dataDirectory)/network", in: namespace)
                 self = .plugins(CNINetwork(settings.pluginConfiguration))
             }
         } catch let error as NodeError {
@@ -37,9 +42,11 @@ enum NodeNetwork: Sendable {
     }
 
     /// Makes ready what has to be before pods are attached; says what stands in the way.
-    func prepare(logger: Logger) async {
+    func prepare(_ settings: NodeSettings, logger: Logger) async {
         switch self {
-        case .own(let network): await network.join()
+        case .own(let network):
+            await settings.detachFromPlugins { logger.error("\($0)") }
+            await network.join()
         case .plugins(let network):
             do throws(ChainError) {
                 try await network.status()
@@ -69,6 +76,17 @@ enum NodeNetwork: Sendable {
 }
 
 extension NodeSettings {
+    /// Has the plugins of a node that had some take back what they gave to pods.
+    func detachFromPlugins(_ complain: (String) -> Void) async {
+        guard fileExists("\(dataDirectory)/cni") else { return }
+        do throws(ChainError) {
+            let report = try await CNINetwork(pluginConfiguration).reconcile(live: [])
+            for problem in report.problems { complain("CNI: \(problem)") }
+        } catch {
+            complain("CNI: \(error)")
+        }
+    }
+
     /// Where CNI plugins and what is known of their work are.
     var pluginConfiguration: CNINetwork.Configuration {
         var configuration = CNINetwork.Configuration(

@@ -74,7 +74,7 @@ public struct Reset: Sendable {
         for mount in Self.mounts(ofPodsBelow: [settings.dataDirectory, settings.runDirectory]).reversed() {
             attempt("mount \(mount)") { try unmount(mount) }
         }
-        await detachFromPlugins(&problems)
+        await settings.detachFromPlugins { problems.append($0) }
         attempt("overlay") {
             try Overlay.removeEverything(in: OwnedDescriptor(opening: "/proc/thread-self/ns/net", flags: O_RDONLY))
         }
@@ -192,23 +192,16 @@ public struct Reset: Sendable {
 
     private static func interfaces() -> [String] {
         guard var socket = try? RouteSocket(), let links = try? socket.links() else { return [] }
-        return links.filter { $0.kind == "veth" && $0.alias?.hasPrefix("swiftlet pod ") == true }.map(\.name)
+        return links.filter { link in
+            guard let alias = link.alias else { return false }
+            return alias.hasPrefix("swiftlet pod ") || alias == "swiftlet bridge of pods"
+                || alias == OverlayConfiguration.alias
+        }.map(\.name)
     }
 
     private static func tables() -> [TableName] {
         guard var socket = try? NFTablesSocket(), let found = try? socket.tableNames() else { return [] }
         return found.filter { tableNames.contains($0.name) }
-    }
-
-    /// Has the plugins that connected pods take back what they gave.
-    private func detachFromPlugins(_ problems: inout [String]) async {
-        guard fileExists("\(settings.dataDirectory)/cni") else { return }
-        do throws(ChainError) {
-            let report = try await CNINetwork(settings.pluginConfiguration).reconcile(live: [])
-            problems += report.problems.map { "CNI: \($0)" }
-        } catch {
-            problems.append("CNI: \(error)")
-        }
     }
 
     // MARK: Files

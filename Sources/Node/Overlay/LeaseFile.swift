@@ -38,6 +38,15 @@ public enum LeaseFile {
         return content.leases
     }
 
+    /// As ``parse(_:fileName:)``, but with what is right of a file some of whose entries are wrong: those are left out, and
+    /// told one a line.
+    public static func parseTolerantly(
+        _ bytes: [UInt8], fileName: String
+    ) throws(OverlayError) -> (leases: [NodeLease], problems: [String]) {
+        let (content, problems) = try read(bytes, fileName: fileName)
+        return (content.leases, problems)
+    }
+
     /// As ``parse(_:fileName:)``, with what is right of a file some of whose entries are wrong.
     /// - Throws: Where it is no list of leases at all.
     static func read(
