@@ -173,7 +173,11 @@ extension KernelState {
             // One that differs in its metric would stay beside the new one.
             let gone = wrong.filter { right != nil || found[$0].precedence != wanted.precedence || wrong.count > 1 }
             let removals = gone.map { Change.deleteRoute(found[$0]) }
-            return right == nil ? removals + inTheWay(of: wanted, found) + [.setRoute(wanted)] : removals
+            if right != nil { return removals }
+            // Only ours is replaced: in the place of somebody else's there must be an error (EEXIST).
+            let stays = found.indices.contains { !gone.contains($0) && !isInTheWay(found[$0], of: wanted) }
+            let others = found.indices.filter { !gone.contains($0) && isInTheWay(found[$0], of: wanted) }
+            return removals + others.map { .deleteRoute(found[$0]) } + [stays ? .setRoute(wanted) : .addRoute(wanted)]
         case (.route(let network), _):
             return (routes[network] ?? []).map { .deleteRoute($0) }
         }
@@ -181,10 +185,7 @@ extension KernelState {
 
     /// IPv6 takes no gateway in the place of a route over another device through which it would be reached now
     /// (ip6_route_check_nh_onlink).
-    private func inTheWay(of wanted: Route, _ found: [Route]) -> [Change] {
-        guard wanted.destination.address.ipFamily == .v6 else { return [] }
-        let others = foreignRoutes.values.filter { $0.destination == wanted.destination }
-        return (found + others).filter { $0.precedence == wanted.precedence && $0.link != wanted.link }
-            .map { .deleteRoute($0) }
+    private func isInTheWay(_ found: Route, of wanted: Route) -> Bool {
+        wanted.destination.address.ipFamily == .v6 && found.precedence == wanted.precedence && found.link != wanted.link
     }
 }

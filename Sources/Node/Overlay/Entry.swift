@@ -66,5 +66,10 @@ extension Route {
     }
 
     /// The metric in numbers.
-    var precedence: UInt32 { metric ?? (destination.address.ipFamily == .v4 ? 0 : 1024) }
+    var precedence: UInt32 { metric ?? KernelState.precedence(of: destination) }
+}
+
+extension KernelState {
+    /// What a route to `network` has where no metric is said, as our routes have it.
+    static func precedence(of network: CIDR) -> UInt32 { network.address.ipFamily == .v4 ? 0 : 1024 }
 }

@@ -57,12 +57,18 @@ struct KernelState: Sendable {
     /// Whether nothing has happened since ``takeEntries()`` that could matter.
     var isQuiet: Bool { touched.isEmpty && !isMoved && doubts.isEmpty }
 
-    /// Whether the device is of this module: by what is written on it, or by its name, should somebody have erased that.
+    /// Whether the device is of this module: by what is written on it.
     func isOurs(_ link: Int32) -> Bool { links[link].map(Self.isOurs) ?? false }
 
     static func isOurs(_ link: Link) -> Bool {
-        guard link.kind == "vxlan" else { return false }
-        return link.alias == OverlayConfiguration.alias || OverlayConfiguration.isDeviceName(link.name)
+        guard let settings = link.vxlan else { return false }
+        if link.alias == OverlayConfiguration.alias { return true }
+        // The kernel takes no alias for a device that is being made: whoever was killed before the next message has left
+        // one that is down, bears no word, and is otherwise as only this module makes it.
+        guard link.alias ?? "" == "", !link.isUp, !settings.learning else { return false }
+        if settings.isExternal { return settings.isGPE && OverlayConfiguration.isDeviceName(link.name, vni: nil) }
+        return settings.local != nil && settings.underlay != nil
+            && OverlayConfiguration.isDeviceName(link.name, vni: settings.vni)
     }
 
     func link(named name: String) -> Link? { links.values.first { $0.name == name } }
@@ -123,7 +129,7 @@ extension KernelState {
 
     private mutating func add(_ route: Route) {
         guard route.table == 254 else { return }
-        if route.origin == OverlayConfiguration.routeProtocol {
+        if route.isOverlays {
             routes[route.destination, default: []].append(route)
         } else if route.origin != podRoutes && route.kind != .local && route.kind != .multicast {
             foreignRoutes[ForeignKey(route)] = route
@@ -233,25 +239,41 @@ extension KernelState {
         guard route.table == 254, route.origin != podRoutes else { return }
         // It may have come beside the others or in their place: the event is the same.
         if routes[route.destination]?.contains(where: { !route.isMet(by: $0) }) == true { doubts.insert(.routes) }
-        if route.origin == OverlayConfiguration.routeProtocol {
+        if route.isOverlays {
             replaced(by: route)
             touched.insert(.route(route.destination))
         } else {
-            foreignRoutes[ForeignKey(route)] = route
+            let isNew = foreignRoutes.updateValue(route, forKey: ForeignKey(route)) == nil
+            if isNew && isMerged(route) { doubts.insert(.everything) }
             isMoved = true
         }
     }
 
     private mutating func gone(_ route: Route) {
         guard route.table == 254 else { return }
-        if route.origin == OverlayConfiguration.routeProtocol {
+        if route.link == nil && route.destination.address.ipFamily == .v6 { doubts.insert(.everything) }
+        if route.isOverlays {
             routes[route.destination]?.removeAll {
                 $0.precedence == route.precedence && $0.gateway == route.gateway && $0.link == route.link
             }
             if routes[route.destination]?.isEmpty == true { routes[route.destination] = nil }
             touched.insert(.route(route.destination))
         } else {
-            if foreignRoutes.removeValue(forKey: ForeignKey(route)) != nil { isMoved = true }
+            if foreignRoutes.removeValue(forKey: ForeignKey(route)) != nil {
+                isMoved = true
+            } else if route.origin != podRoutes && isMerged(route) {
+                doubts.insert(.everything)
+            }
+        }
+    }
+
+    /// Whether an IPv6 route may be one with others to the same destination: their ways come and go one by one, or all at
+    /// once, and what is left of them is told by reading alone.
+    private func isMerged(_ route: Route) -> Bool {
+        guard route.destination.address.ipFamily == .v6 else { return false }
+        if route.link == nil { return true }
+        return foreignRoutes.values.contains {
+            $0.destination == route.destination && $0.precedence == route.precedence && $0.link != route.link
         }
     }
 
@@ -264,6 +286,14 @@ extension KernelState {
     mutating func replaced(by route: Route) {
         routes[route.destination]?.removeAll { $0.precedence == route.precedence }
         routes[route.destination, default: []].append(route)
+    }
+}
+
+extension Route {
+    /// Whether it is of this module. One that leads several ways never is, even if it was before others added theirs: the
+    /// kernel takes IPv6 routes of one metric for one.
+    fileprivate var isOverlays: Bool {
+        origin == OverlayConfiguration.routeProtocol && (link != nil || destination.address.ipFamily == .v4)
     }
 }
 

@@ -85,7 +85,8 @@ public struct OverlayState: Sendable, Hashable {
     public var own: NodeLease?
     /// Bytes of the largest packet that a pod of this node may send; nil while nothing is known of the underlay.
     public var podMTU: UInt32?
-    /// The pod networks of all nodes, this one included: packets between them are never masqueraded.
+    /// The pod networks of all nodes, this one included, without those that collide with networks of this host: packets
+    /// between them are never masqueraded.
     public var networks: [CIDR] = []
     /// The devices that are there, by name.
     public var devices: [String] = []

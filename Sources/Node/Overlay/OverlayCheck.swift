@@ -152,8 +152,9 @@ extension Diagnosis {
         _ lookup: (IPAddress) -> Result<Route?, NetlinkError>
     ) -> Bool {
         guard case .route(let wanted)? = plan.entries[.route(path.network)] else { return false }
-        let subject = "the kernel's route to \(path.network.address)"
-        switch lookup(path.network.address) {
+        let address = path.network.lookupAddress
+        let subject = "the kernel's route to \(address)"
+        switch lookup(address) {
         case .failure(let error): steps.append(CheckStep(subject, .failed, "\(error)"))
         case .success(nil): steps.append(CheckStep(subject, .failed, "there is none"))
         case .success(let route?):
@@ -166,7 +167,7 @@ extension Diagnosis {
                 CheckStep(
                     subject, .failed, "it leads through \(name), table \(route.table)",
                     advice: "a rule or a more specific route leads elsewhere: see `ip rule` and `ip route get "
-                        + "\(path.network.address)`"))
+                        + "\(address)`"))
         }
         return false
     }
@@ -286,6 +287,11 @@ struct ProbePlan: Sendable {
         let microseconds = time / .microseconds(1)
         return microseconds < 1000 ? "in \(Int(microseconds)) µs" : "in \(Int(microseconds / 1000)) ms"
     }
+}
+
+extension CIDR {
+    /// The address by which to ask for the kernel's way: not the first, to which there may be a route of its own.
+    var lookupAddress: IPAddress { address.next }
 }
 
 extension IPAddress {

@@ -58,18 +58,24 @@ public struct OverlayConfiguration: Sendable, Hashable {
 
     /// The device that encapsulates into packets of `underlay`. A tunnel has one for both.
     func deviceName(_ underlay: IPFamily) -> String {
-        let isSecond = underlay == .v6 && backend != .tunnel
-        let name = (isSecond ? "swiftlet6." : "swiftlet.") + "\(vni)"
-        return name.utf8.count <= 15 ? name : (isSecond ? "sl6." : "sl.") + "\(vni)"
+        Self.deviceName(backend == .tunnel ? .v4 : underlay, vni: vni)
     }
 
-    /// Whether `name` is one that this module gives to devices, whatever the VNI.
-    static func isDeviceName(_ name: String) -> Bool {
-        for prefix in ["swiftlet.", "swiftlet6.", "sl.", "sl6."] where name.hasPrefix(prefix) {
-            let digits = name.dropFirst(prefix.count)
-            if let vni = UInt32(digits), (1..<1 << 24).contains(vni), "\(vni)" == digits { return true }
-        }
-        return false
+    /// `swiftlet.1`, `swiftlet6.1`; where that is longer than 15 bytes, with the VNI in hexadecimal digits:
+    /// `swiftle4.f4240`, `swiftle6.186a0`.
+    private static func deviceName(_ underlay: IPFamily, vni: UInt32) -> String {
+        let name = (underlay == .v6 ? "swiftlet6." : "swiftlet.") + "\(vni)"
+        return name.utf8.count <= 15 ? name : "swiftle\(underlay.rawValue)." + String(vni, radix: 16)
+    }
+
+    /// Whether `name` is one that this module gives to a device of `vni`; nil: of any.
+    static func isDeviceName(_ name: String, vni: UInt32?) -> Bool {
+        guard let dot = name.firstIndex(of: ".") else { return false }
+        let number = name[name.index(after: dot)...]
+        guard let found = UInt32(number, radix: name.hasPrefix("swiftlet") ? 10 : 16), vni ?? found == found,
+            (1..<1 << 24).contains(found)
+        else { return false }
+        return IPFamily.allCases.contains { deviceName($0, vni: found) == name }
     }
 
     /// Bytes that encapsulation adds to a pod's packet: outer IP header (20 or 40), UDP (8), VXLAN (8), and the inner

@@ -166,15 +166,22 @@ extension KernelState {
     /// Whether `wanted` is there, and what is if it is not.
     func status(of wanted: Entry?, at key: EntryKey) -> OverlayView.Status {
         guard wanted != nil else { return .missing }
-        if changes(of: key, to: wanted).isEmpty { return .ok }
         func name(_ link: Int32?) -> String { link.flatMap { links[$0]?.name } ?? "no interface" }
+        func words(_ route: Route) -> String {
+            (route.encapsulation.map { "\($0) " } ?? "") + (route.gateway.map { "via \($0) " } ?? "")
+                + "dev \(name(route.link))"
+        }
+        if case .route(let network) = key {
+            let preferred = foreignRoutes.values.filter {
+                $0.destination == network && $0.precedence < Self.precedence(of: network)
+            }.min { $0.precedence < $1.precedence }
+            if let preferred { return .wrong(words(preferred) + " metric \(preferred.precedence)") }
+        }
+        if changes(of: key, to: wanted).isEmpty { return .ok }
         switch key {
         case .route(let network):
             let others = foreignRoutes.values.filter { $0.destination == network }
-            let found = ((routes[network] ?? []) + others).map { route in
-                (route.encapsulation.map { "\($0) " } ?? "") + (route.gateway.map { "via \($0) " } ?? "")
-                    + "dev \(name(route.link))"
-            }
+            let found = ((routes[network] ?? []) + others).map(words)
             return found.isEmpty ? .missing : .wrong(found.joined(separator: "; "))
         case .neighbour:
             guard let found = neighbours[key], let mac = found.mac else { return .missing }

@@ -202,7 +202,7 @@ extension OverlayWorker {
         counters.changes += 1
         switch change {
         case .setForwardingEntry(let entry): kernel.replaced(by: entry)
-        case .setRoute(let route): kernel.replaced(by: route)
+        case .setRoute(let route), .addRoute(let route): kernel.replaced(by: route)
         case .setAddress(let address):
             // Of IPv6 addresses the kernel tells later, when it has looked for others of them (addrconf_dad_work).
             kernel.take(.address(address))
@@ -272,7 +272,7 @@ extension OverlayWorker {
         var state = OverlayState(configuration: configuration)
         state.own = plan.table.own
         state.podMTU = plan.podMTU
-        state.networks = plan.table.cidrs
+        state.networks = plan.networks
         state.devices = plan.devices.map(\.name).filter { kernel.link(named: $0) != nil }
         state.nodes = plan.paths.count
         var problems = Set(plan.problems + deviceProblems + ledger.problems { named($0) })
@@ -316,10 +316,11 @@ extension OverlayWorker {
         _ = try fresh.settle(&socket)
         var routes: [IPAddress: Result<Route?, NetlinkError>] = [:]
         for path in plan.paths[node]?.paths ?? [] {
+            let address = path.network.lookupAddress
             do throws(NetlinkError) {
-                routes[path.network.address] = .success(try socket.route(to: path.network.address))
+                routes[address] = .success(try socket.route(to: address))
             } catch {
-                routes[path.network.address] = .failure(error)
+                routes[address] = .failure(error)
             }
         }
         return Diagnosis(of: node, plan, fresh, namespace) { routes[$0] ?? .success(nil) }
@@ -341,7 +342,7 @@ extension NetlinkError {
         switch change {
         case .setForwardingEntry, .deleteForwardingEntry: .forwarding
         case .setNeighbour, .deleteNeighbour: .neighbours
-        case .setRoute, .deleteRoute: .routes
+        case .setRoute, .addRoute, .deleteRoute: .routes
         default: .everything
         }
     }

@@ -18,6 +18,8 @@ struct NodePaths: Hashable, Sendable {
     let lease: NodeLease
     private(set) var paths: [Path] = []
     private(set) var problems: [OverlayProblem] = []
+    /// Networks of the lease that are not, or not only, the node's: others' routes or addresses on this host.
+    private(set) var collided: [CIDR] = []
 
     /// - Parameter isHeld: whether our route to the network is there already.
     init(
@@ -34,7 +36,16 @@ struct NodePaths: Hashable, Sendable {
                     OverlayProblem(
                         .collision, lease.name,
                         "node \(lease.name): pod network \(cidr) is in use on this host: \(other.owner): left out"))
+                collided.append(cidr)
                 continue
+            }
+            if let other = surroundings.preferredRoute(to: cidr) {
+                problems.append(
+                    OverlayProblem(
+                        .collision, lease.name,
+                        "node \(lease.name): packets to \(cidr) go another way: \(other.owner), which is preferred for its "
+                            + "metric \(other.precedence): remove it"))
+                collided.append(cidr)
             }
             if let way = findWay(cidr, from: own, surroundings, backend) {
                 paths.append(Path(network: cidr, way: way))

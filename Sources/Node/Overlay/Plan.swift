@@ -128,6 +128,12 @@ extension Plan {
         return result
     }
 
+    /// The pod networks of all nodes, without those that are, on this host, something else's.
+    var networks: [CIDR] {
+        let collided = Set(paths.values.flatMap(\.collided))
+        return collided.isEmpty ? table.cidrs : table.cidrs.filter { !collided.contains($0) }
+    }
+
     /// Whether there are packets of encapsulation to look after.
     var needsRules: Bool { !devices.isEmpty }
 

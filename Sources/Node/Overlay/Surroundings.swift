@@ -26,6 +26,8 @@ struct Surroundings: Sendable, Hashable {
         var gateway: IPAddress?
         var link: Int32?
         var linkName: String
+        /// The metric of a route in numbers.
+        var precedence: UInt32 = 0
 
         /// In words, for a person: `10.42.2.7/16 on eth0`.
         var owner: String {
@@ -58,10 +60,12 @@ struct Surroundings: Sendable, Hashable {
                     network: network, address: address.address, link: address.link, linkName: name(address.link)))
         }
         for route in kernel.foreignRoutes.values where matters(route.destination) {
-            if let link = route.link, ours.contains(link) { continue }
+            // Of the addresses that somebody gave our devices, which go with them.
+            if let link = route.link, ours.contains(link), route.origin == .kernel { continue }
             others.insert(
                 OtherNetwork(
-                    network: route.destination, gateway: route.gateway, link: route.link, linkName: name(route.link)))
+                    network: route.destination, gateway: route.gateway, link: route.link, linkName: name(route.link),
+                    precedence: route.precedence))
         }
     }
 
@@ -119,12 +123,19 @@ struct Surroundings: Sendable, Hashable {
     /// Whether a route of others leads to a larger network that `cidr` is a part of; the default route does not count.
     func hasRoute(around cidr: CIDR) -> Bool { others.contains { $0.address == nil && $0.network.contains(cidr) } }
 
+    /// The route of others to the same network that the kernel prefers to ours.
+    func preferredRoute(to cidr: CIDR) -> OtherNetwork? {
+        others.filter {
+            $0.address == nil && $0.network == cidr && $0.precedence < KernelState.precedence(of: cidr)
+        }.min { ($0.precedence, $0.owner) < ($1.precedence, $1.owner) }
+    }
+
     /// The network of this host that packets to `cidr` would miss if the overlay took them, or that would take them from
-    /// the overlay. `isHeld`: our route to `cidr` was there before whoever came in its place.
+    /// the overlay. `isHeld`: our route to `cidr` is there, beside which others with another metric may be.
     func collision(with cidr: CIDR, isHeld: Bool) -> OtherNetwork? {
         let found = others.filter { other in
             if other.address != nil { return other.network.overlaps(cidr) }
-            if isHeld && other.network == cidr { return false }
+            if isHeld && other.network == cidr { return other.precedence == KernelState.precedence(of: cidr) }
             // A route to a larger network yields to the overlay's, as routes do.
             return cidr.contains(other.network)
         }

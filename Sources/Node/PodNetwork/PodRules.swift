@@ -206,7 +206,7 @@ struct FamilyRules {
     }
 
     /// What names of an overlay's devices begin with (OverlayConfiguration): a pod's interface may begin so, but has no dot.
-    private static let overlayDevices = ["swiftlet.", "swiftlet6.", "sl.", "sl6."]
+    private static let overlayDevices = ["swiftlet.", "swiftlet6.", "swiftle4.", "swiftle6."]
 }
 
 extension Lease {

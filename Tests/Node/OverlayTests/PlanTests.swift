@@ -56,7 +56,7 @@ import Testing
                 kernel.replaced(by: it)
                 kernel.take(.forwardingEntry(it))
             case .deleteForwardingEntry(let it): kernel.take(.forwardingEntryGone(it))
-            case .setRoute(let it):
+            case .setRoute(let it), .addRoute(let it):
                 kernel.replaced(by: it)
                 kernel.take(.route(it))
             case .deleteRoute(let it): kernel.take(.routeGone(it))
@@ -157,7 +157,8 @@ import Testing
 
     @Test(arguments: [
         (UInt32(1), "swiftlet.1", "swiftlet6.1"), (99999, "swiftlet.99999", "swiftlet6.99999"),
-        (999_999, "swiftlet.999999", "sl6.999999"), (16_777_215, "sl.16777215", "sl6.16777215"),
+        (100_000, "swiftlet.100000", "swiftle6.186a0"), (999_999, "swiftlet.999999", "swiftle6.f423f"),
+        (1_048_576, "swiftle4.100000", "swiftle6.100000"), (16_777_215, "swiftle4.ffffff", "swiftle6.ffffff"),
     ])
     func deviceNamesFit(_ vni: UInt32, _ v4: String, _ v6: String) {
         let configuration = OverlayConfiguration(nodeName: "a", vni: vni)
@@ -165,14 +166,17 @@ import Testing
         #expect(configuration.deviceName(.v6) == v6)
         for name in [v4, v6] {
             #expect(name.utf8.count <= 15)
-            #expect(OverlayConfiguration.isDeviceName(name))
+            #expect(OverlayConfiguration.isDeviceName(name, vni: vni))
+            #expect(OverlayConfiguration.isDeviceName(name, vni: nil))
+            #expect(!OverlayConfiguration.isDeviceName(name, vni: vni - 1))
         }
     }
 
     @Test(arguments: [
         "swiftlet.", "swiftlet.0", "swiftlet.01", "swiftlet.x", "swiftlet.16777216", "flannel.1", "sl7k2",
+        "sl.16777215", "swiftle4.f4240x", "swiftle4.1", "swiftle6.00186a0", "swiftlet.+1", "swiftlet",
     ])
-    func otherNamesAreNotOurs(_ name: String) { #expect(!OverlayConfiguration.isDeviceName(name)) }
+    func otherNamesAreNotOurs(_ name: String) { #expect(!OverlayConfiguration.isDeviceName(name, vni: nil)) }
 
     @Test func wrongConfigurationsAreRefused() {
         for configuration in [

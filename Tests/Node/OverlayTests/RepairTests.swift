@@ -9,11 +9,9 @@ import Testing
 @Suite struct RepairTests {
     @Test(arguments: [
         "ip route delete 10.42.2.0/24",
-        "ip route replace 10.42.2.0/24 via 192.0.2.77",
         "ip route replace 10.42.2.0/24 dev swiftlet.1 proto 95",
         "ip route append 10.42.2.0/24 via 192.0.2.77 proto 95",
         "ip -6 route delete fd42:0:0:2::/64",
-        "ip -6 route replace fd42:0:0:2::/64 via 2001:db8::77",
         "ip neighbour delete 10.42.2.0 dev swiftlet.1",
         "ip neighbour replace 10.42.2.0 lladdr 02:00:00:00:00:99 dev swiftlet.1 nud permanent",
         "ip neighbour change 10.42.2.0 lladdr 02:00:00:00:00:99 dev swiftlet.1 nud stale",
@@ -31,7 +29,6 @@ import Testing
         "ip link set swiftlet6.1 down",
         "ip link set swiftlet.1 address 02:00:00:00:00:98",
         "ip link set swiftlet.1 mtu 1300",
-        "ip link set swiftlet.1 alias other",
         "ip link delete swiftlet.1",
         "ip link delete swiftlet6.1",
         "ip link set swiftlet.1 name elsewhere",

@@ -62,7 +62,7 @@ import Testing
 
         	chain sources {
         		type filter hook prerouting priority raw; policy accept;
-        		iifname "sl*" iifname != "sl.*" iifname != "sl6.*" fib saddr . iif oif missing drop
+        		iifname "sl*" fib saddr . iif oif missing drop
         	}
         }
 
@@ -118,7 +118,7 @@ import Testing
 
         	chain sources {
         		type filter hook prerouting priority raw; policy accept;
-        		iifname "sl*" iifname != "sl.*" iifname != "sl6.*" fib saddr . iif oif missing drop
+        		iifname "sl*" fib saddr . iif oif missing drop
         	}
         }
 
