@@ -6,6 +6,15 @@ public func readFile(_ path: String, limit: Int = 64 << 20) throws(SystemError) 
     try OwnedDescriptor(opening: path, flags: O_RDONLY).readAll(limit: limit, subject: path)
 }
 
+/// As ``readFile(_:limit:)``, and never waits: what is no regular file, such as a FIFO, fails with EINVAL.
+public func readRegularFile(_ path: String, limit: Int = 64 << 20) throws(SystemError) -> [UInt8] {
+    let file = try OwnedDescriptor(opening: path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+    var status = stat()
+    try check(fstat(file.number, &status), "fstat", path)
+    guard status.st_mode & S_IFMT == S_IFREG else { throw SystemError("read", path, errno: EINVAL) }
+    return try file.readAll(limit: limit, subject: path)
+}
+
 /// Reads a file as UTF-8 text, invalid bytes replaced; for the small files of procfs, sysfs and our own state.
 public func readText(_ path: String, limit: Int = 64 << 20) throws(SystemError) -> String {
     String(decoding: try readFile(path, limit: limit), as: UTF8.self)

@@ -24,6 +24,9 @@ public struct Inotify: ~Copyable, Sendable {
         try check(inotify_add_watch(descriptor.number, path, mask), "inotify_add_watch", path)
     }
 
+    /// Ends a watch; an event with IN_IGNORED tells of it.
+    public func unwatch(_ watch: Int32) { inotify_rm_watch(descriptor.number, watch) }
+
     /// All events that are there now, without waiting.
     public func events() throws(SystemError) -> [Event] {
         var events: [Event] = []

@@ -1,5 +1,8 @@
 import Netlink
 
+/// Bytes. The kernel takes IPv6 away from a device with less, and all that was set for it (RFC 8200, 5).
+let leastIPv6MTU: UInt32 = 1280
+
 /// A device that encapsulates, as it should be.
 struct DevicePlan: Hashable, Sendable {
     var name: String
@@ -42,9 +45,11 @@ struct DevicePlan: Hashable, Sendable {
         let first = underlays[0]
         self.underlays = underlays
         name = configuration.deviceName(first)
-        addresses = Set(families.compactMap { own.podCIDR($0)?.address })
         // The larger one: routes over the other family have an MTU of their own.
-        mtu = underlays.compactMap { surroundings.podMTU(over: $0, configuration) }.max() ?? 0
+        let mtu = underlays.compactMap { surroundings.podMTU(over: $0, configuration) }.max() ?? 0
+        self.mtu = mtu
+        addresses = Set(
+            families.filter { $0 == .v4 || mtu >= leastIPv6MTU }.compactMap { own.podCIDR($0)?.address })
         if configuration.backend == .tunnel {
             settings = VXLANSettings(
                 vni: 0, port: configuration.port, isExternal: true, isGPE: true, udpChecksum: false)
@@ -71,7 +76,7 @@ struct DevicePlan: Hashable, Sendable {
         .createLink(
             NewLink(
                 name: name, kind: .vxlan(settings), mac: mac, mtu: mtu, alias: OverlayConfiguration.alias, isUp: true,
-                addrGenMode: AddressGenerationMode.none))
+                addrGenMode: mtu >= leastIPv6MTU ? AddressGenerationMode.none : nil))
     }
 }
 

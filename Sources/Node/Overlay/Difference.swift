@@ -46,11 +46,12 @@ extension Plan {
                 if let change = device.change(of: link, isKnown: isKnown) {
                     repairs.append(
                         Repair(
-                            subject: isKnown ? .device(device.name) : .settings(device.name),
+                            subject: change.isOfSettings ? .settings(device.name) : .device(device.name),
                             changes: [.changeLink(.index(link.index), change)]))
                 }
                 // Its settings decide whether it may have addresses of IPv6.
-                if isKnown { repairs += device.addressRepairs(link, kernel) }
+                let isBack = link.mtu >= leastIPv6MTU || device.mtu < leastIPv6MTU
+                if isKnown && isBack { repairs += device.addressRepairs(link, kernel) }
             } else if let other = kernel.links.values.filter(device.excludes).min(by: { $0.index < $1.index }) {
                 problems.append(.networkInUse(device, by: other, configuration))
             } else {
@@ -75,6 +76,15 @@ extension Plan {
         removals.sort { $0.rank > $1.rank }
         repairs.sort { $0.rank < $1.rank }
         return removals.map(\.repair) + repairs.map(\.repair)
+    }
+}
+
+extension LinkChange {
+    /// Whether it is of nothing that a list of devices tells.
+    fileprivate var isOfSettings: Bool {
+        var settings = LinkChange()
+        settings.ipv4 = ipv4
+        return self == settings
     }
 }
 

@@ -23,6 +23,8 @@ struct KernelState: Sendable {
     private var touched: Set<EntryKey> = []
     /// Whether events were about interfaces, addresses or routes of others since ``takeEntries()``.
     private var isMoved = false
+    /// Our devices that lost what was on them since ``takeRenewed()``: gone, set up or down, or with another MTU.
+    private var renewed: [Int32: String] = [:]
 
     struct AddressKey: Hashable, Sendable {
         let link: Int32
@@ -54,6 +56,12 @@ struct KernelState: Sendable {
         return touched
     }
 
+    /// Indices and names of our devices whose entries may have gone with a change of the device, not by somebody's hand.
+    mutating func takeRenewed() -> [Int32: String] {
+        defer { renewed = [:] }
+        return renewed
+    }
+
     /// Whether nothing has happened since ``takeEntries()`` that could matter.
     var isQuiet: Bool { touched.isEmpty && !isMoved && doubts.isEmpty }
 
@@ -64,8 +72,8 @@ struct KernelState: Sendable {
         guard let settings = link.vxlan else { return false }
         if link.alias == OverlayConfiguration.alias { return true }
         // The kernel takes no alias for a device that is being made: whoever was killed before the next message has left
-        // one that is down, bears no word, and is otherwise as only this module makes it.
-        guard link.alias ?? "" == "", !link.isUp, !settings.learning else { return false }
+        // one that bears no word, and is otherwise as only this module makes it.
+        guard link.alias ?? "" == "", !settings.learning else { return false }
         if settings.isExternal { return settings.isGPE && OverlayConfiguration.isDeviceName(link.name, vni: nil) }
         return settings.local != nil && settings.underlay != nil
             && OverlayConfiguration.isDeviceName(link.name, vni: settings.vni)
@@ -204,12 +212,15 @@ extension KernelState {
         let before = links.updateValue(link, forKey: link.index)
         if before == link { return }
         isMoved = true
+        if let before, Self.isOurs(link), before.mtu != link.mtu || before.isUp != link.isUp {
+            renewed[link.index] = link.name
+        }
         if before?.isUp == true && !link.isUp {
             forgetForeignIPv4Routes(over: link.index)
             doubtRoutes(over: link.index)
         }
         // Below 1280 bytes a device loses IPv6 and all that was set for it; above it gets it anew, after this event.
-        if let before, before.mtu < 1280, link.mtu >= 1280, Self.isOurs(link) { doubts.insert(.links) }
+        if let before, before.mtu < leastIPv6MTU, link.mtu >= leastIPv6MTU, Self.isOurs(link) { doubts.insert(.links) }
         // It was not one of ours until now: what it has was not listened to.
         if before.map(Self.isOurs) == false && Self.isOurs(link) { doubts.formUnion([.neighbours, .forwarding]) }
     }
@@ -219,6 +230,7 @@ extension KernelState {
         isMoved = true
         addresses = addresses.filter { $0.key.link != link.index }
         if Self.isOurs(link) {
+            renewed[link.index] = link.name
             neighbours = neighbours.filter { $0.value.link != link.index }
             forwarding = forwarding.filter { $0.value.first?.link != link.index }
         }

@@ -20,8 +20,10 @@ public final class LeaseFileWatch: Sendable {
 
     private struct State: Sendable {
         var watch: EventLoop.Watch?
-        /// Of the directory; nil while there is none.
-        var directory: Int32?
+        /// Of the file's directory, and where it is a link of those that links lead to; none while they are not there.
+        var directories: Set<Int32> = []
+        /// Of the directory of the file itself, and its name there.
+        var file: (directory: Int32, name: String)?
         var bytes: [UInt8]?
         var last = Reading(leases: nil, problems: [])
         var hasRead = false
@@ -62,9 +64,18 @@ public final class LeaseFileWatch: Sendable {
 
     deinit { stop() }
 
-    private var directory: String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
+    /// The file, and where it is a link what that leads to, in turn; the last is the file itself, or nothing.
+    private var places: [String] {
+        var places = [path]
+        // As many links as the kernel follows (MAXSYMLINKS).
+        while places.count <= 40, let last = places.last {
+            var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+            let count = readlink(last, &buffer, buffer.count)
+            guard count > 0 else { break }
+            let target = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            places.append(target.hasPrefix("/") ? target : parentDirectory(of: last) + "/" + target)
+        }
+        return places
     }
 
     private func note() {
@@ -73,8 +84,10 @@ public final class LeaseFileWatch: Sendable {
         var matters = false
         for event in events {
             if event.mask & gone != 0 {
-                state.withLock { $0.directory = nil }
-                matters = true
+                let isOurs = state.withLock { $0.directories.remove(event.watch) != nil }
+                // One that was moved elsewhere is still watched.
+                if isOurs && event.mask & UInt32(IN_MOVE_SELF) != 0 { inotify.unwatch(event.watch) }
+                matters = matters || isOurs
             } else {
                 matters = matters || event.isOverflow || isAboutFile(event)
             }
@@ -89,16 +102,26 @@ public final class LeaseFileWatch: Sendable {
         var status = stat()
         guard lstat(path, &status) == 0 else { return event.name == name }
         // What a link leads to may have been exchanged under another name, as Kubernetes does with ConfigMaps.
-        if status.st_mode & S_IFMT == S_IFLNK { return true }
-        guard event.name == name else { return false }
+        if status.st_mode & S_IFMT == S_IFLNK {
+            let isFile = state.withLock { $0.file.map { $0.directory == event.watch && $0.name == event.name } ?? false }
+            guard isFile, stat(path, &status) == 0 else { return true }
+        } else if event.name != name {
+            return false
+        }
         return event.mask & UInt32(IN_CREATE) == 0 || status.st_nlink > 1
     }
 
-    /// Watches the directory, if that is to be done, and reads the file.
+    /// Watches the directories, if that is to be done, and reads the file.
     private func look() {
         let isWatched = state.withLock { state in
-            if state.directory == nil { state.directory = try? inotify.watch(directory, mask: Self.mask) }
-            return state.directory != nil
+            let places = places
+            // The same directory has the same number.
+            let found = places.map { try? inotify.watch(parentDirectory(of: $0), mask: Self.mask) }
+            let now = Set(found.compactMap(\.self))
+            for former in state.directories.subtracting(now) { inotify.unwatch(former) }
+            state.directories = now
+            state.file = found.last.flatMap(\.self).map { ($0, lastComponent(of: places.last ?? path)) }
+            return !found.contains(nil)
         }
         if let reading = read() { continuation.yield(reading) }
         if !isWatched { lookAgain() }
@@ -120,13 +143,14 @@ public final class LeaseFileWatch: Sendable {
         state.withLock { state in
             var reading = state.last
             do throws(SystemError) {
-                let bytes = try readFile(path, limit: LeaseFile.maximumSize)
+                let bytes = try readRegularFile(path, limit: LeaseFile.maximumSize)
                 if state.bytes == bytes { return nil }
                 state.bytes = bytes
                 reading = Self.reading(bytes, path, after: reading.leases)
             } catch {
                 state.bytes = nil
-                let why = String(cString: strerror(error.errno))
+                let isOther = error.errno == EINVAL
+                let why = isOther ? "not a regular file" : String(cString: strerror(error.errno))
                 reading.problems = ["\(path): \(why)" + (reading.leases == nil ? "" : ": its last leases stay in use")]
             }
             defer { (state.last, state.hasRead) = (reading, true) }

@@ -18,6 +18,8 @@ public struct OverlayProblem: Sendable, Hashable, Comparable, CustomStringConver
         case unsupported
         /// Packets would be too small for IPv6, or larger than the underlay carries.
         case mtu
+        /// The host passes no packets on.
+        case forwarding
         /// Somebody keeps removing or changing what the overlay made.
         case contested
         /// The kernel refused a change; it is tried again.

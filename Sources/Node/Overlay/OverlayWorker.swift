@@ -34,6 +34,7 @@ actor OverlayWorker {
     /// Devices whose settings were made that a list of devices does not tell.
     private var known: Set<Int32> = []
     private var deviceProblems: [OverlayProblem] = []
+    private var forwardingProblems: [OverlayProblem] = []
     private var counters = OverlayCounters()
     private var nextAudit = ContinuousClock.now
     private var lastWake = ContinuousClock.now
@@ -119,6 +120,7 @@ extension OverlayWorker {
         var keys = keys
         for _ in 0..<Self.mostRounds where !isStopped.load(ordering: .relaxed) {
             if try look() { keys = nil }
+            noteRenewedDevices()
             let touched = kernel.takeEntries().union(replan())
             keys?.formUnion(touched)
             let now = ContinuousClock.now
@@ -145,6 +147,17 @@ extension OverlayWorker {
         guard try kernel.settle(&socket) else { return false }
         if isWhole { counters.readings += 1 }
         return true
+    }
+
+    private func noteRenewedDevices() {
+        for (index, name) in kernel.takeRenewed() {
+            // Where IPv6 was away, its settings are as new.
+            known.remove(index)
+            ledger.forget(on: index, name) { network in
+                guard case .route(let route)? = plan.entries[.route(network)] else { return true }
+                return route.link == index || kernel.links[route.link ?? 0] == nil
+            }
+        }
     }
 
     private func takeEvents() throws(NetlinkError) {
@@ -192,6 +205,8 @@ extension OverlayWorker {
                     continue
                 }
                 kernel.doubts.formUnion(error.doubts(about: change))
+                // Somebody may have turned the device's IPv6 off.
+                if [EACCES, EPERM, EINVAL].contains(error.errno), let link = change.link { known.remove(link) }
                 if !error.isSettledByReading(of: change) { failure = error }
             }
             note(repair, failure, at: now)
@@ -247,15 +262,35 @@ extension OverlayWorker {
         }
     }
 
+    /// What is else done once a minute.
+    func audit() {
+        nextAudit = .now
+        wake()
+    }
+
+    /// Without it no packet passes between a pod and another node, whatever the overlay does.
+    private func checkForwarding() {
+        var settings = ["net.ipv4.ip_forward"]
+        if plan.table.own?.podCIDR(.v6) != nil { settings.append("net.ipv6.conf.all.forwarding") }
+        forwardingProblems = []
+        for name in settings where (try? NetworkSetting(name).value(in: namespace.descriptor)) == "0" {
+            forwardingProblems.append(OverlayProblem(.forwarding, name, "forwarding is off: sysctl \(name)=1"))
+        }
+    }
+
     private func wake() {
         if isStopped.load(ordering: .relaxed) { return }
         let now = ContinuousClock.now
         let isRepairDue = ledger.nextInstant(after: lastWake).map { $0 <= now } ?? false
         lastWake = now
+        if !forwardingProblems.isEmpty { checkForwarding() }
         ledger.forgetOld(at: now)
         if nextAudit <= now {
             nextAudit = now + (watch == nil ? .seconds(1) : Self.auditInterval)
             kernel.doubts = .everything
+            // Nothing tells of them when somebody changes them.
+            known = []
+            checkForwarding()
         } else if !isRepairDue {
             convergeRules()
             publish()
@@ -275,7 +310,7 @@ extension OverlayWorker {
         state.networks = plan.networks
         state.devices = plan.devices.map(\.name).filter { kernel.link(named: $0) != nil }
         state.nodes = plan.paths.count
-        var problems = Set(plan.problems + deviceProblems + ledger.problems { named($0) })
+        var problems = Set(plan.problems + deviceProblems + forwardingProblems + ledger.problems { named($0) })
         if let problem = rules.problem { problems.insert(problem) }
         state.problems = problems.sorted()
         state.counters = counters
@@ -327,13 +362,25 @@ extension OverlayWorker {
     }
 }
 
+extension Change {
+    /// What it is on, as far as that needs the device's settings.
+    fileprivate var link: Int32? {
+        switch self {
+        case .setAddress(let address): address.link
+        case .setNeighbour(let neighbour): neighbour.link
+        case .setRoute(let route), .addRoute(let route): route.link
+        default: nil
+        }
+    }
+}
+
 extension NetlinkError {
     /// Whether it means no more than that the kernel was not as believed: what had to go has gone, or what something was
     /// to be added to.
     func isSettledByReading(of change: Change) -> Bool {
         switch change {
         case .deleteLink, .deleteAddress, .deleteRoute, .deleteNeighbour, .deleteForwardingEntry:
-            [ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL].contains(errno)
+            [ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL, ENXIO].contains(errno)
         default: errno == ENODEV || errno == ENETDOWN
         }
     }

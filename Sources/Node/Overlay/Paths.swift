@@ -20,13 +20,23 @@ struct NodePaths: Hashable, Sendable {
     private(set) var problems: [OverlayProblem] = []
     /// Networks of the lease that are not, or not only, the node's: others' routes or addresses on this host.
     private(set) var collided: [CIDR] = []
+    /// In words, where encapsulated packets would leave by another interface than the underlay's.
+    private(set) var detour: String?
 
     /// - Parameter isHeld: whether our route to the network is there already.
     init(
-        to lease: NodeLease, from own: NodeLease, _ surroundings: Surroundings, backend: OverlayBackend,
+        to lease: NodeLease, from own: NodeLease, _ surroundings: Surroundings, _ configuration: OverlayConfiguration,
         isHeld: (CIDR) -> Bool
     ) {
         self.lease = lease
+        for address in IPFamily.allCases.compactMap({ lease.publicAddress($0) }) {
+            guard let own = surroundings.holder(of: address) else { continue }
+            problems.append(
+                OverlayProblem(
+                    .lease, lease.name,
+                    "node \(lease.name): its public address \(address) is this host's own (\(own.owner)): left out"))
+            return
+        }
         for cidr in lease.podCIDRs {
             let family = cidr.address.ipFamily
             // Packets of a family that no pod here has come from nowhere.
@@ -47,15 +57,16 @@ struct NodePaths: Hashable, Sendable {
                             + "metric \(other.precedence): remove it"))
                 collided.append(cidr)
             }
-            if let way = findWay(cidr, from: own, surroundings, backend) {
+            if let way = findWay(cidr, from: own, surroundings, configuration) {
                 paths.append(Path(network: cidr, way: way))
             }
         }
     }
 
     private mutating func findWay(
-        _ cidr: CIDR, from own: NodeLease, _ surroundings: Surroundings, _ backend: OverlayBackend
+        _ cidr: CIDR, from own: NodeLease, _ surroundings: Surroundings, _ configuration: OverlayConfiguration
     ) -> Way? {
+        let backend = configuration.backend
         let family = cidr.address.ipFamily
         let shared = [family, family.other].filter {
             own.publicAddress($0) != nil && lease.publicAddress($0) != nil
@@ -69,9 +80,18 @@ struct NodePaths: Hashable, Sendable {
         }
         switch backend {
         case .none: return nil
-        case .vxlan, .tunnel: return .encapsulated(underlay)
-        case .vxlanDirect:
-            return underlay == family && surroundings.isOnLink(address) ? .direct(address) : .encapsulated(underlay)
+        case .vxlan, .tunnel, .vxlanDirect:
+            if backend == .vxlanDirect && underlay == family && surroundings.isOnLink(address) {
+                return .direct(address)
+            }
+            // Told of once, for this node's pods have the same trouble.
+            if family == .v6, surroundings.podMTU(over: underlay, configuration) ?? 0 < leastIPv6MTU { return nil }
+            if configuration.interface == nil, let other = surroundings.detour(to: address) {
+                detour =
+                    "packets to node \(lease.name) (\(address)) leave by \(other), and this node's public address "
+                    + "\(link.address) is on \(link.name)"
+            }
+            return .encapsulated(underlay)
         case .hostGateway:
             guard underlay == family else {
                 return unreachable(cidr, "backend host-gw needs an \(family) public address of it and of this node")

@@ -57,7 +57,7 @@ struct Plan: Sendable {
         for carriage in paths[name]?.carriages ?? [] { carriages[carriage, default: 0] -= 1 }
         paths[name] = nil
         guard let own = table.own, let lease = table.leases[name] else { return }
-        let new = NodePaths(to: lease, from: own, surroundings, backend: configuration.backend) { cidr in
+        let new = NodePaths(to: lease, from: own, surroundings, configuration) { cidr in
             entries[.route(cidr)] != nil || kernel.routes[cidr] != nil
         }
         for carriage in new.carriages { carriages[carriage, default: 0] += 1 }
@@ -113,12 +113,19 @@ extension Plan {
                     .ownLeaseMissing, configuration.nodeName,
                     "node \(configuration.nodeName) has no lease of its own: it takes no part in the overlay"))
         }
+        let detours = paths.values.compactMap(\.detour)
+        if let first = detours.min() {
+            result.append(
+                OverlayProblem(
+                    .underlay, "", first + (detours.count > 1 ? " (and \(detours.count - 1) more nodes)" : "")
+                        + ": name the interface (--overlay-interface), or give nodes another public address"))
+        }
         if let mtu = podMTU, let asked = configuration.mtu, mtu < asked {
             result.append(
                 OverlayProblem(
                     .mtu, "", "an MTU of \(asked) was asked for, and the underlay has room for \(mtu): pods have that"))
         }
-        if let mtu = podMTU, mtu < 1280, table.own?.podCIDR(.v6) != nil {
+        if let mtu = podMTU, mtu < leastIPv6MTU, table.own?.podCIDR(.v6) != nil {
             result.append(
                 OverlayProblem(
                     .mtu, "",

@@ -1,3 +1,5 @@
+import Netlink
+
 /// Who keeps undoing what we do: repairs are made at once, unless the same one was made several times within a short
 /// while, or failed. Then the next waits, twice as long each time.
 struct RepairLedger: Sendable {
@@ -44,6 +46,21 @@ struct RepairLedger: Sendable {
 
     /// What is planned is different now: what happened to the former plan does not count.
     mutating func forget(_ subject: Repair.Subject) { accounts[subject] = nil }
+
+    /// A device was renewed: what was on it went with that, and nobody is to be accused of it. Who keeps changing the
+    /// device itself is.
+    /// - Parameter isOn: Whether a route is over the device.
+    mutating func forget(on device: Int32, _ name: String, isOn: (CIDR) -> Bool) {
+        if accounts.isEmpty { return }
+        accounts = accounts.filter { account in
+            switch account.key {
+            case .address(let owner, _): owner != name
+            case .entry(.neighbour(let link, _)), .entry(.forwarding(let link, _)): link != device
+            case .entry(.route(let network)): !isOn(network)
+            case .everything, .device, .settings: true
+            }
+        }
+    }
 
     /// Forgets what has been left alone for a while, so that a problem that is over is not told any more.
     mutating func forgetOld(at now: Instant) {

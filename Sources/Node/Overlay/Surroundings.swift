@@ -6,6 +6,7 @@ struct Surroundings: Sendable, Hashable {
     private(set) var underlays: [IPFamily: Underlay] = [:]
     /// Networks and routes of this host that others made, outside of this node's own pod networks.
     private(set) var others: Set<OtherNetwork> = []
+    private(set) var defaults: Set<OtherNetwork> = []
     private(set) var problems: [OverlayProblem] = []
 
     /// Everything else that a plan asks of the host. Interfaces of pods come and go without being part of it.
@@ -59,6 +60,12 @@ struct Surroundings: Sendable, Hashable {
                 OtherNetwork(
                     network: network, address: address.address, link: address.link, linkName: name(address.link)))
         }
+        for route in kernel.foreignRoutes.values where route.destination.prefixLength == 0 && route.kind == .unicast {
+            defaults.insert(
+                OtherNetwork(
+                    network: route.destination, gateway: route.gateway, link: route.link, linkName: name(route.link),
+                    precedence: route.precedence))
+        }
         for route in kernel.foreignRoutes.values where matters(route.destination) {
             // Of the addresses that somebody gave our devices, which go with them.
             if let link = route.link, ours.contains(link), route.origin == .kernel { continue }
@@ -73,10 +80,11 @@ struct Surroundings: Sendable, Hashable {
         _ address: IPAddress, _ kernel: KernelState, _ configuration: OverlayConfiguration
     ) -> Underlay? {
         let links = kernel.links
+        func isLoopback(_ link: Int32) -> Bool { links[link]?.flags.contains(.loopback) ?? false }
         // Of several the same one each time.
-        let holder = kernel.addresses.values.filter {
-            $0.address == address && links[$0.link]?.flags.contains(.loopback) == false
-        }.map(\.link).min()
+        let held = kernel.addresses.values.filter { $0.address == address && links[$0.link] != nil }
+            .min { (isLoopback($0.link) ? 1 : 0, $0.link) < (isLoopback($1.link) ? 1 : 0, $1.link) }
+        let holder = held?.link
         var found = holder
         var local = address
         if let name = configuration.interface {
@@ -99,6 +107,16 @@ struct Surroundings: Sendable, Hashable {
             problem("\(address)", "public address \(address) is on no interface of this host: the overlay waits for it")
             // An address that is being changed, or a cable pulled: what is there may stay until it is back.
             found = links.values.first { KernelState.isOurs($0) && $0.vxlan?.local == address }?.vxlan?.underlay
+        } else if let held, held.prefixLength == address.bitWidth, !kernel.hasWay(over: held.link, address.ipFamily) {
+            // An address that is the host's, not an interface's: packets leave as they do to anywhere.
+            let way = kernel.defaultLink(address.ipFamily)
+            found = way ?? (isLoopback(held.link) ? nil : held.link)
+            if found == nil {
+                problem(
+                    "\(address)",
+                    "public address \(address) is on \(links[held.link]?.name ?? "lo"), and there is no default route to "
+                        + "say by which interface packets leave: name it (--overlay-interface)")
+            }
         }
         guard let link = found.flatMap({ links[$0] }) else { return nil }
         if !link.isUp { problem(link.name, "interface \(link.name), which has \(local), is down") }
@@ -118,6 +136,21 @@ struct Surroundings: Sendable, Hashable {
         }
         guard let best else { return false }
         return best.gateway == nil && best.link == underlay.link
+    }
+
+    /// The address of this host that `address` is.
+    func holder(of address: IPAddress) -> OtherNetwork? { others.first { $0.address == address } }
+
+    /// The interface by which packets to `address` leave, where that is not the underlay's: main table alone.
+    func detour(to address: IPAddress) -> String? {
+        guard let underlay = underlays[address.ipFamily] else { return nil }
+        let ways = others.union(defaults).filter { $0.address == nil && $0.network.contains(address) }
+        let longest = ways.map(\.network.prefixLength).max()
+        let best = ways.filter { $0.network.prefixLength == longest }
+        guard let way = best.min(by: { ($0.precedence, $0.owner) < ($1.precedence, $1.owner) }), way.link != nil,
+            !best.contains(where: { $0.link == underlay.link })
+        else { return nil }
+        return way.linkName
     }
 
     /// Whether a route of others leads to a larger network that `cidr` is a part of; the default route does not count.
@@ -141,6 +174,24 @@ struct Surroundings: Sendable, Hashable {
         }
         // Of several the same one each time, an address before its route.
         return found.min { ($0.address == nil ? 1 : 0, $0.owner) < ($1.address == nil ? 1 : 0, $1.owner) }
+    }
+}
+
+extension KernelState {
+    /// Where packets of `family` go that no other route is for.
+    fileprivate func defaultLink(_ family: IPFamily) -> Int32? {
+        foreignRoutes.values.filter {
+            $0.destination.prefixLength == 0 && $0.destination.address.ipFamily == family && $0.kind == .unicast
+                && $0.link != nil
+        }.min { ($0.precedence, $0.link ?? 0) < ($1.precedence, $1.link ?? 0) }?.link
+    }
+
+    /// Whether routes lead over `link` to other hosts.
+    fileprivate func hasWay(over link: Int32, _ family: IPFamily) -> Bool {
+        foreignRoutes.values.contains {
+            $0.link == link && $0.destination.address.ipFamily == family && $0.destination.hostBits > 0
+                && !$0.destination.isSpecial
+        }
     }
 }
 

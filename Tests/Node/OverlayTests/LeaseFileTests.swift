@@ -183,4 +183,39 @@ import Testing
         #expect(await readings.next()?.leases?.map(\.name) == ["a"])
         watch.stop()
     }
+
+    @Test func whatALinkInAnotherDirectoryLeadsToIsFollowed() async throws {
+        let place = try Place()
+        for name in ["one", "two"] {
+            try makeDirectories("\(place.directory)/\(name)", mode: 0o700)
+            try writeFileAtomically("\(place.directory)/\(name)/file", Array(("nodes:\n" + place.entry(name, 1)).utf8))
+        }
+        try check(symlink("one/file", place.path), "symlink")
+        let watch = try LeaseFileWatch(place.path, eventLoop: place.loop)
+        var readings = watch.readings.makeAsyncIterator()
+        #expect(await readings.next()?.leases?.map(\.name) == ["one"])
+        try writeFileAtomically("\(place.directory)/one/file", Array(("nodes:\n" + place.entry("b", 1)).utf8))
+        #expect(await readings.next()?.leases?.map(\.name) == ["b"])
+        // To another place, which is watched from then on.
+        try check(symlink("\(place.directory)/two/file", "\(place.path).new"), "symlink")
+        try check(rename("\(place.path).new", place.path), "rename")
+        #expect(await readings.next()?.leases?.map(\.name) == ["two"])
+        do {
+            let file = try OwnedDescriptor(opening: "\(place.directory)/two/file", flags: O_WRONLY | O_APPEND)
+            try file.writeAll(Array(place.entry("c", 3).utf8))
+        }
+        #expect(await readings.next()?.leases?.map(\.name) == ["two", "c"])
+        watch.stop()
+    }
+
+    @Test func whatIsNoRegularFileIsRefusedAtOnce() async throws {
+        let place = try Place()
+        try check(mkfifo(place.path, 0o600), "mkfifo")
+        for path in [place.path, "/dev/zero"] {
+            let watch = try LeaseFileWatch(path, eventLoop: place.loop)
+            var readings = watch.readings.makeAsyncIterator()
+            #expect(await readings.next()?.problems == ["\(path): not a regular file"])
+            watch.stop()
+        }
+    }
 }

@@ -29,6 +29,9 @@ import Testing
         "ip link set swiftlet6.1 down",
         "ip link set swiftlet.1 address 02:00:00:00:00:98",
         "ip link set swiftlet.1 mtu 1300",
+        "ip link set swiftlet6.1 mtu 1000",
+        "ip link set eth0 mtu 1290; ip link set eth0 mtu 1500",
+        "sysctl -qw net/ipv6/conf/swiftlet6.1/disable_ipv6=1",
         "ip link delete swiftlet.1",
         "ip link delete swiftlet6.1",
         "ip link set swiftlet.1 name elsewhere",
@@ -50,10 +53,54 @@ import Testing
             try fabric[1].run(String(command).replacing("MAC", with: "\(fabric[2].lease.mac(over: .v4))"))
         }
         // A link that was down has lost its IPv6 addresses and others' routes for good.
-        if commands.contains("eth0 down") { try fabric[1].run("ip address replace 2001:db8::1/64 dev eth0 nodad") }
-        try await fabric[1].isBack(to: before, within: commands.hasPrefix("nft") ? 5 : 3)
+        if commands.contains("eth0 down") || commands.contains("1290") { try fabric[1].run("ip address replace 2001:db8::1/64 dev eth0 nodad") }
+        try await fabric[1].isBack(to: before, within: commands.hasPrefix("nft") || commands.hasPrefix("sysctl") ? 8 : 3)
         try TestHost.talk(fabric[1], fabric[2])
         try TestHost.talk(fabric[1], fabric[2], v6: true)
         try fabric[1].requireNoProblems()
+    }
+
+    @Test func aDipOfTheMTUHealsAtOnceAndAccusesNobody() async throws {
+        let fabric = try TestFabric(hosts: 2)
+        for host in fabric.hosts { try host.makeDualStack() }
+        try fabric[1].run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1")
+        try fabric[1].start()
+        try await fabric[1].update(fabric.leases)
+        let before = try fabric[1].census()
+        for _ in 0..<25 {
+            try fabric[1].run("ip link set eth0 mtu 1300")
+            try await reached(within: 3) {
+                guard try fabric[1].problems.map({ $0.hasPrefix("pods' packets may have 1230 bytes") }) == [true] else {
+                    throw TestFailure("\(try fabric[1].problems)")
+                }
+            }
+            try fabric[1].run("ip link set eth0 mtu 1500")
+            try await fabric[1].isBack(to: before)
+        }
+        try await reached(within: 3) { try fabric[1].requireNoProblems() }
+        let state = try fabric[1].state
+        #expect(state.counters.failures == 0, "\(state)")
+    }
+
+    @Test func settingsThatNobodyTellsOfAreMadeAgainAtTheAudit() async throws {
+        let fabric = try TestFabric(hosts: 2)
+        try fabric[1].run("sysctl -qw net.ipv4.ip_forward=1")
+        try fabric[1].start()
+        try await fabric[1].update(fabric.leases)
+        let settings = ["net/ipv4/conf/swiftlet.1/forwarding=", "net/ipv4/conf/swiftlet.1/rp_filter="]
+        for setting in settings { try fabric[1].run("sysctl -qw \(setting)0") }
+        let worker = (try #require(fabric[1].overlay)).worker
+        await worker.audit()
+        for (setting, value) in zip(settings, ["1", "2"]) {
+            #expect(try fabric[1].run("sysctl -n \(setting.dropLast())").contains(value))
+        }
+        try fabric[1].requireNoProblems()
+        #expect(try fabric[1].state.counters.repairs == 0)
+        try fabric[1].run("sysctl -qw net.ipv4.ip_forward=0")
+        await worker.audit()
+        #expect(try fabric[1].problems == ["forwarding is off: sysctl net.ipv4.ip_forward=1"])
+        try fabric[1].run("sysctl -qw net.ipv4.ip_forward=1")
+        // With the rules, every two seconds.
+        try await reached(within: 5) { try fabric[1].requireNoProblems() }
     }
 }
