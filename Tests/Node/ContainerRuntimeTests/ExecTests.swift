@@ -113,7 +113,8 @@ import Testing
     @Test func aFakeMultiplexerGetsNoTerminal() async throws {
         try await TestPod.with { pod in
             let outcome = try await pod.start([
-                "sh", "-c", "umount /dev/pts && mkdir /dev/pts/x; echo gone; sleep 1000",
+                // Again while a terminal of ours is open, which keeps it busy.
+                "sh", "-c", "until umount /dev/pts; do sleep 0.01; done; mkdir /dev/pts/x; sleep 1000",
             ]) {
                 $0.process.capabilities = CapabilitySets((try? .current()) ?? [])
             }
