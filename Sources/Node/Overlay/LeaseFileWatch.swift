@@ -103,7 +103,9 @@ public final class LeaseFileWatch: Sendable {
         guard lstat(path, &status) == 0 else { return event.name == name }
         // What a link leads to may have been exchanged under another name, as Kubernetes does with ConfigMaps.
         if status.st_mode & S_IFMT == S_IFLNK {
-            let isFile = state.withLock { $0.file.map { $0.directory == event.watch && $0.name == event.name } ?? false }
+            let isFile = state.withLock {
+                $0.file.map { $0.directory == event.watch && $0.name == event.name } ?? false
+            }
             guard isFile, stat(path, &status) == 0 else { return true }
         } else if event.name != name {
             return false

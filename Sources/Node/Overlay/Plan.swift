@@ -117,7 +117,8 @@ extension Plan {
         if let first = detours.min() {
             result.append(
                 OverlayProblem(
-                    .underlay, "", first + (detours.count > 1 ? " (and \(detours.count - 1) more nodes)" : "")
+                    .underlay, "",
+                    first + (detours.count > 1 ? " (and \(detours.count - 1) more nodes)" : "")
                         + ": name the interface (--overlay-interface), or give nodes another public address"))
         }
         if let mtu = podMTU, let asked = configuration.mtu, mtu < asked {

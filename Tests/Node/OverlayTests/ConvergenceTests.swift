@@ -173,7 +173,8 @@ import Testing
         try fabric[1].start { ($0.vni, $0.port) = (77, 4789) }
         try await fabric[1].update(fabric.leases)
         try fabric[1].run("ip route add 10.99.0.0/24 via 192.0.2.9 proto 95")
-        try fabric[1].run("ip link add swiftlet6.123 type vxlan id 123 dstport 8472 local 2001:db8::1 dev eth0 nolearning")
+        try fabric[1].run(
+            "ip link add swiftlet6.123 type vxlan id 123 dstport 8472 local 2001:db8::1 dev eth0 nolearning")
         try fabric[1].run("ip link set swiftlet.77 name renamed")
         try fabric[1].start()
         try await fabric[1].update(fabric.leases)

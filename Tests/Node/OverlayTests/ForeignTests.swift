@@ -36,7 +36,8 @@ import Testing
         let before = try fabric[1].census()
         let family = network.contains(":") ? "-6" : "-4"
         try fabric[1].run("ip \(family) route \(verb) \(network) \(way)")
-        #expect(try await collision(fabric[1]).hasPrefix("node node-2: pod network \(network) is in use on this host: "))
+        #expect(
+            try await collision(fabric[1]).hasPrefix("node node-2: pod network \(network) is in use on this host: "))
         // Nor is it masqueraded no more.
         let cidr = try #require(CIDR(network))
         #expect(!(try fabric[1].state.networks.contains(cidr)))

@@ -53,8 +53,11 @@ import Testing
             try fabric[1].run(String(command).replacing("MAC", with: "\(fabric[2].lease.mac(over: .v4))"))
         }
         // A link that was down has lost its IPv6 addresses and others' routes for good.
-        if commands.contains("eth0 down") || commands.contains("1290") { try fabric[1].run("ip address replace 2001:db8::1/64 dev eth0 nodad") }
-        try await fabric[1].isBack(to: before, within: commands.hasPrefix("nft") || commands.hasPrefix("sysctl") ? 8 : 3)
+        if commands.contains("eth0 down") || commands.contains("1290") {
+            try fabric[1].run("ip address replace 2001:db8::1/64 dev eth0 nodad")
+        }
+        try await fabric[1].isBack(
+            to: before, within: commands.hasPrefix("nft") || commands.hasPrefix("sysctl") ? 8 : 3)
         try TestHost.talk(fabric[1], fabric[2])
         try TestHost.talk(fabric[1], fabric[2], v6: true)
         try fabric[1].requireNoProblems()
